@@ -8,8 +8,9 @@ the other, or above it, in both. A line may cross a label between these sizes, s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 #: Width and height of the smallest and the largest plot in pixels, and of a usual one, which is less wide.
 SMALL, LARGE, _USUAL = (550, 250), (1000, 600), (760, 560)
-_SIZES = np.array([SMALL, _USUAL, LARGE], dtype=np.float64)[:, None, :]
+_SIZES = np.array([SMALL, _USUAL, LARGE], dtype=np.float64).T[:, :, None]
 #: Pixels: of a character at 11 px and of a bold one, of a line, and from a point's centre to the edge of its marker.
 CHARACTER, BOLD, LINE, MARKER = 6.9, 7.7, 13.0, 6.0
 #: Most labels; further points have only their hover text.
@@ -31,6 +32,11 @@ _ANGLES = sorted(
 _GAP = 4.0
 #: Pixels that a label may stick out at the right.
 _OUTSIDE = 12.0
+#: Pixels between a label and the box around a line from which the two are clear of each other without clipping.
+_NEARLY = 1e-6
+#: Widths of labels whose places are kept: a page has some dozens.
+_MOST_WIDTHS = 512
+#: Points have axes (x, y; size of the plot; point), boxes and segments (left, bottom, right, top; size; box).
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -95,24 +101,29 @@ def place(
         lines: curves, in shares.
         taken: boxes of other texts, in shares.
     """
-    at = np.array(points, dtype=np.float64).reshape(1, -1, 2) * _SIZES
-    radius = np.array([label.radius for label in labels])[:, None]
-    marks = np.concatenate([at - radius, at + radius], axis=2)
-    ends = [[*one, *two] for line in lines for one, two in pairwise(line)]
-    curves = np.array(ends, dtype=np.float64).reshape(1, -1, 4) * np.tile(_SIZES, 2)
-    written = np.array(taken, dtype=np.float64).reshape(1, -1, 4) * np.tile(_SIZES, 2)
+    at = _in_pixels(points, 2)
+    radius = np.array([label.radius for label in labels])
+    marks = np.concatenate([at - radius, at + radius])
+    curves = _in_pixels([(*one, *two) for line in lines for one, two in pairwise(line)], 4)
+    written = _in_pixels(taken, 4)
     placed: list[Place | None] = [None] * len(labels)
     ranked = sorted(range(len(labels)), key=lambda index: (labels[index].rank, -points[index][1], index))
     groups = (list(group) for _, group in groupby(ranked[:MOST], key=lambda index: labels[index].rank))
     for own, strict in ((own, strict) for group in groups for strict in (True, False) for own in group):
         if placed[own] is not None:
             continue
-        others = np.delete(marks, own, axis=1)
-        found = _best(at[:, own : own + 1], labels[own], others, written, curves, strict=strict)
+        others = np.delete(marks, own, axis=2)
+        found = _best(at[..., own : own + 1], labels[own], others, written, curves, strict=strict)
         if found is not None:
             placed[own], box = found
-            written = np.concatenate([written, box], axis=1)
+            written = np.concatenate([written, box], axis=2)
     return placed
+
+
+def _in_pixels(shares: Sequence[Sequence[float]], length: int) -> Floats:
+    """Return points (`length` 2), boxes or segments (4), given in shares, in pixels of a plot of each size."""
+    columns = np.array(shares, dtype=np.float64).reshape(-1, length).T[:, None, :]
+    return columns * np.tile(_SIZES, (length // 2, 1, 1))
 
 
 def _best(
@@ -121,41 +132,46 @@ def _best(
     """Return the nearest free place of a label that no curve crosses, and its box.
 
     Else it is the nearest one that no curve through the point, such as its error bar, crosses; else the nearest one.
-    Its line to the point crosses no label if `strict`. The first axis of all arrays is the size of the plot.
+    Its line to the point crosses no label if `strict`.
     """
-    half = np.array([label.width / 2, LINE / 2])
-    blocked = np.concatenate([marks, written], axis=1)
-    own = curves[:, _cross(np.concatenate([point - 0.5, point + 0.5], axis=2), curves).all(axis=(0, 1))]
+    half = np.array([label.width / 2, LINE / 2])[:, None, None]
+    blocked = np.concatenate([marks, written], axis=2)
+    own = _cross(np.concatenate([point - 0.5, point + 0.5]), curves).all(axis=(0, 1))
     found: dict[str, tuple[Place, Floats]] = {}
-    for places in _rings(label):
-        centres = point + np.array([(place.right, place.up) for place in places])
-        boxes = np.concatenate([centres - half, centres + half], axis=2)
-        free = np.flatnonzero(_is_inside(boxes) & ~_may_overlap(boxes, blocked).any(axis=1))
+    for places, offsets in _places(label.width, label.radius):
+        centres = point + offsets
+        boxes = np.concatenate([centres - half, centres + half])
+        free = np.flatnonzero(_is_inside(boxes))
+        free = free[~_may_overlap(boxes[..., free], blocked).any(axis=1)]
         if strict and free.size and places[0].far:
-            leaders = np.concatenate([np.broadcast_to(point, centres.shape), centres], axis=2)[:, free]
+            leaders = np.concatenate([np.broadcast_to(point, centres.shape), centres])[..., free]
             free = free[~_cross(written, leaders).any(axis=(0, 1))]
         if not free.size:
             continue
-        clear = free[~_cross(boxes[:, free], curves).any(axis=(0, 2))]
+        struck = np.any(_cross(boxes[..., free], curves), axis=0)
+        clear, aside = free[~struck.any(axis=1)], free[~struck[:, own].any(axis=1)]
         if clear.size:
-            return places[clear[0]], boxes[:, clear[:1]]
-        aside = free[~_cross(boxes[:, free], own).any(axis=(0, 2))]
+            return places[clear[0]], boxes[..., clear[:1]]
         for name, among in (("aside", aside), ("any", free)):
             if among.size:
-                found.setdefault(name, (places[among[0]], boxes[:, among[:1]]))
+                found.setdefault(name, (places[among[0]], boxes[..., among[:1]]))
     return found.get("aside") or found.get("any")
 
 
 def _is_inside(boxes: Floats) -> NDArray[np.bool_]:
-    room = np.array([_OUTSIDE, 0.0])
-    result: NDArray[np.bool_] = ((boxes[..., :2] >= 0) & (boxes[..., 2:] <= _SIZES + room)).all(axis=(0, 2))
+    room = np.array([_OUTSIDE, 0.0])[:, None, None]
+    result: NDArray[np.bool_] = np.all((boxes[:2] >= 0) & (boxes[2:] <= _SIZES + room), axis=(0, 1))
     return result
 
 
-def _rings(label: Label) -> Iterator[list[Place]]:
-    """Yield the places next to a point, then those on ellipses around it, the nearest first."""
-    width, more = label.width, label.radius - MARKER
-    side, diagonal = width / 2 + label.radius + _GAP / 2, width / 2 + _GAP + more
+@lru_cache(maxsize=_MOST_WIDTHS)
+def _places(width: float, radius: float) -> list[tuple[list[Place], Floats]]:
+    """Return the places next to a point, then those on ellipses around it, each with their centres from the point.
+
+    Places come nearest first; the two lists are apart because most labels have room next to their points.
+    """
+    more = radius - MARKER
+    side, diagonal = width / 2 + radius + _GAP / 2, width / 2 + _GAP + more
     near = [
         (side, 0.0),
         (-side, 0.0),
@@ -163,34 +179,48 @@ def _rings(label: Label) -> Iterator[list[Place]]:
         (-diagonal, -10.0),
         (diagonal, -10.0),
         (-diagonal, 10.0),
+        (0.0, LINE + more),
+        (0.0, -LINE - more),
     ]
-    yield [Place(*spot, far=False) for spot in (*near, (0.0, LINE + more), (0.0, -LINE - more))]
-    for ring in _RINGS:
-        spots = [(math.cos(angle), math.sin(angle)) for angle in _ANGLES]
-        yield [
-            Place(round(right * (ring + more + width / 2), 1), round(up * (ring + more), 1), far=True)
-            for right, up in spots
-        ]
+    spots = [(math.cos(angle), math.sin(angle)) for angle in _ANGLES]
+    far = [
+        (round(right * (ring + more + width / 2), 1), round(up * (ring + more), 1))
+        for ring in _RINGS
+        for right, up in spots
+    ]
+    return [
+        ([Place(*spot, far=is_far) for spot in offsets], np.array(offsets).T[:, None, :])
+        for is_far, offsets in ((False, near), (True, far))
+    ]
 
 
 def _may_overlap(boxes: Floats, others: Floats) -> NDArray[np.bool_]:
     """Return which of `boxes` (rows) overlap which of `others` (columns) in a plot of some size."""
-    one, two = boxes[:, :, None, :], others[:, None, :, :]
-    before = np.all(one[..., 2:] <= two[..., :2], axis=0)
-    after = np.all(two[..., 2:] <= one[..., :2], axis=0)
-    result: NDArray[np.bool_] = ~np.any(before | after, axis=-1)
+    one, two = boxes[..., None], others[:, :, None]
+    before = np.all(one[2:] <= two[:2], axis=1)
+    after = np.all(two[2:] <= one[:2], axis=1)
+    result: NDArray[np.bool_] = ~np.any(before | after, axis=0)
     return result
 
 
 def _cross(boxes: Floats, segments: Floats) -> NDArray[np.bool_]:
-    """Return, at each size, which boxes (rows) which segments (columns) cross: Liang and Barsky's clipping."""
-    start = segments[:, None, :, :2]
-    step = segments[:, None, :, 2:] - start
-    low, high = boxes[:, :, None, :2], boxes[:, :, None, 2:]
+    """Return, at each size, which boxes (rows) which segments (columns) cross; only near ones are clipped."""
+    one, two = boxes[..., None], segments[:, :, None]
+    low, high = np.minimum(two[:2], two[2:]), np.maximum(two[:2], two[2:])
+    result: NDArray[np.bool_] = np.all((low <= one[2:] + _NEARLY) & (high >= one[:2] - _NEARLY), axis=0)
+    size, row, column = np.nonzero(result)
+    result[size, row, column] = _clipped(boxes[:, size, row], segments[:, size, column])
+    return result
+
+
+def _clipped(boxes: Floats, segments: Floats) -> NDArray[np.bool_]:
+    """Return which box the segment at its index crosses: Liang and Barsky's clipping."""
+    start = segments[:2]
+    step, low, high = segments[2:] - start, boxes[:2], boxes[2:]
     with np.errstate(divide="ignore", invalid="ignore"):
         one, two = (low - start) / step, (high - start) / step
     still, inside = step == 0, (low <= start) & (start <= high)
-    first = np.where(still, np.where(inside, 0.0, np.inf), np.minimum(one, two)).max(axis=-1)
-    last = np.where(still, np.where(inside, 1.0, -np.inf), np.maximum(one, two)).min(axis=-1)
+    first = np.where(still, np.where(inside, 0.0, np.inf), np.minimum(one, two)).max(axis=0)
+    last = np.where(still, np.where(inside, 1.0, -np.inf), np.maximum(one, two)).min(axis=0)
     result: NDArray[np.bool_] = np.maximum(first, 0) <= np.minimum(last, 1)
     return result
