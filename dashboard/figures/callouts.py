@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboard.figures.boxes import Floats, cross, may_overlap
+
 #: Width and height of the smallest and the largest plot in pixels, and of a usual one, which is less wide.
 SMALL, LARGE, _USUAL = (550, 250), (1000, 600), (760, 560)
 _SIZES = np.array([SMALL, _USUAL, LARGE], dtype=np.float64).T[:, :, None]
@@ -32,12 +34,8 @@ _ANGLES = sorted(
 _GAP = 4.0
 #: Pixels that a label may stick out at the right.
 _OUTSIDE = 12.0
-#: Pixels between a label and the box around a line from which the two are clear of each other without clipping.
-_NEARLY = 1e-6
 #: Widths of labels whose places are kept: a page has some dozens.
 _MOST_WIDTHS = 512
-#: Points have axes (x, y; size of the plot; point), boxes and segments (left, bottom, right, top; size; box).
-Floats = NDArray[np.float64]
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
@@ -132,23 +130,23 @@ def _best(
     """Return the nearest free place of a label that no curve crosses, and its box.
 
     Else it is the nearest one that no curve through the point, such as its error bar, crosses; else the nearest one.
-    Its line to the point crosses no label if `strict`.
+    Its line to the point crosses no label if `strict`. Points are arrays (x, y; size of the plot; point).
     """
     half = np.array([label.width / 2, LINE / 2])[:, None, None]
     blocked = np.concatenate([marks, written], axis=2)
-    own = _cross(np.concatenate([point - 0.5, point + 0.5]), curves).all(axis=(0, 1))
+    own = cross(np.concatenate([point - 0.5, point + 0.5]), curves).all(axis=(0, 1))
     found: dict[str, tuple[Place, Floats]] = {}
     for places, offsets in _places(label.width, label.radius):
         centres = point + offsets
         boxes = np.concatenate([centres - half, centres + half])
         free = np.flatnonzero(_is_inside(boxes))
-        free = free[~_may_overlap(boxes[..., free], blocked).any(axis=1)]
+        free = free[~may_overlap(boxes[..., free], blocked).any(axis=1)]
         if strict and free.size and places[0].far:
             leaders = np.concatenate([np.broadcast_to(point, centres.shape), centres])[..., free]
-            free = free[~_cross(written, leaders).any(axis=(0, 1))]
+            free = free[~cross(written, leaders).any(axis=(0, 1))]
         if not free.size:
             continue
-        struck = np.any(_cross(boxes[..., free], curves), axis=0)
+        struck = np.any(cross(boxes[..., free], curves), axis=0)
         clear, aside = free[~struck.any(axis=1)], free[~struck[:, own].any(axis=1)]
         if clear.size:
             return places[clear[0]], boxes[..., clear[:1]]
@@ -192,35 +190,3 @@ def _places(width: float, radius: float) -> list[tuple[list[Place], Floats]]:
         ([Place(*spot, far=is_far) for spot in offsets], np.array(offsets).T[:, None, :])
         for is_far, offsets in ((False, near), (True, far))
     ]
-
-
-def _may_overlap(boxes: Floats, others: Floats) -> NDArray[np.bool_]:
-    """Return which of `boxes` (rows) overlap which of `others` (columns) in a plot of some size."""
-    one, two = boxes[..., None], others[:, :, None]
-    before = np.all(one[2:] <= two[:2], axis=1)
-    after = np.all(two[2:] <= one[:2], axis=1)
-    result: NDArray[np.bool_] = ~np.any(before | after, axis=0)
-    return result
-
-
-def _cross(boxes: Floats, segments: Floats) -> NDArray[np.bool_]:
-    """Return, at each size, which boxes (rows) which segments (columns) cross; only near ones are clipped."""
-    one, two = boxes[..., None], segments[:, :, None]
-    low, high = np.minimum(two[:2], two[2:]), np.maximum(two[:2], two[2:])
-    result: NDArray[np.bool_] = np.all((low <= one[2:] + _NEARLY) & (high >= one[:2] - _NEARLY), axis=0)
-    size, row, column = np.nonzero(result)
-    result[size, row, column] = _clipped(boxes[:, size, row], segments[:, size, column])
-    return result
-
-
-def _clipped(boxes: Floats, segments: Floats) -> NDArray[np.bool_]:
-    """Return which box the segment at its index crosses: Liang and Barsky's clipping."""
-    start = segments[:2]
-    step, low, high = segments[2:] - start, boxes[:2], boxes[2:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        one, two = (low - start) / step, (high - start) / step
-    still, inside = step == 0, (low <= start) & (start <= high)
-    first = np.where(still, np.where(inside, 0.0, np.inf), np.minimum(one, two)).max(axis=0)
-    last = np.where(still, np.where(inside, 1.0, -np.inf), np.maximum(one, two)).min(axis=0)
-    result: NDArray[np.bool_] = np.maximum(first, 0) <= np.minimum(last, 1)
-    return result

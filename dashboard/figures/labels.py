@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
+from dashboard.figures.boxes import Floats, cross, may_overlap
+
 #: Width of a character and height of a line, in shares of a plot of about 700 × 330 pixels, as on a slide. The page
 #: hides what overlaps in a smaller plot (assets/labels.js).
 CHARACTER, LINE = 0.0095, 0.045
@@ -46,61 +50,51 @@ class Placing:
         self, points: Sequence[Point], lines: Sequence[Sequence[Point]] = (), taken: Sequence[Box] = ()
     ) -> None:
         width, height = _MARKER
-        self._marks: list[Box] = [(x - width, y - height, x + width, y + height) for x, y in points]
-        self._segments = [pair for line in lines for pair in pairwise(line)]
+        self._marks = _columns([(x - width, y - height, x + width, y + height) for x, y in points])
+        self._segments = _columns([(*one, *two) for line in lines for one, two in pairwise(line)])
         self._written: list[Box] = list(taken)
 
     def at_end(self, right: Point, left: Point, text: str) -> End:
         """Return the best place for a line's name: beside its right end, a few lines off, or beside its left end."""
         width = NAME * CHARACTER * len(text)
-        spots = [
-            (End(x + way * _APART, y + STEP * off, "left" if way > 0 else "right"), off)
+        ends = [
+            End(x + way * _APART, y + STEP * off, "left" if way > 0 else "right")
             for way, (x, y) in ((1, right), (-1, left))
             for off in _GIVEN_WAY
         ]
-
-        def box(end: End) -> Box:
-            start = end.x if end.anchor == "left" else end.x - width
-            return start, end.y - LINE / 2, start + width, end.y + LINE / 2
-
-        def cost(end: End, off: int) -> tuple[int, ...]:
-            texts, points, is_struck = self._cost(box(end))
-            far = _STRUCK * is_struck + abs(off) + _AT_LEFT * (end.anchor == "right")
-            return not _inside(box(end)), texts, points, far
-
-        best, _ = min(spots, key=lambda spot: cost(*spot))
-        self._written.append(box(best))
-        return best
+        boxes = [_box(end, width) for end in ends]
+        costs = self._costs(boxes, [abs(off) + side for side in (0, _AT_LEFT) for off in _GIVEN_WAY])
+        best = costs.index(min(costs))
+        self._written.append(boxes[best])
+        return ends[best]
 
     @property
     def written(self) -> list[Box]:
         """The boxes of all texts so far."""
         return list(self._written)
 
-    def _cost(self, box: Box) -> tuple[int, int, int]:
-        """Count the texts and points that a box covers, and whether lines cross it."""
-        texts = sum(overlap(box, other) for other in self._written)
-        points = sum(overlap(box, mark) for mark in self._marks)
-        return texts, points, any(_crosses(box, *segment) for segment in self._segments)
+    def _costs(self, boxes: Sequence[Box], far: Sequence[int]) -> list[tuple[bool, int, int, int]]:
+        """Return what places cost: whether they stick out, texts and points they cover, and how far they are."""
+        spots, written = _columns(boxes), _columns(self._written)
+        outside = [not _inside(box) for box in boxes]
+        texts, points = (may_overlap(spots, others).sum(axis=1).tolist() for others in (written, self._marks))
+        struck = np.any(cross(spots, self._segments), axis=(0, 2)).tolist()
+        lines = [_STRUCK * is_struck + away for is_struck, away in zip(struck, far, strict=True)]
+        return list(zip(outside, texts, points, lines, strict=True))
+
+
+def _columns(boxes: Sequence[Box]) -> Floats:
+    """Return boxes or segments as an array for a plot of one size."""
+    return np.array(boxes, dtype=np.float64).reshape(-1, 1, 4).T
+
+
+def _box(end: End, width: float) -> Box:
+    start = end.x if end.anchor == "left" else end.x - width
+    return start, end.y - LINE / 2, start + width, end.y + LINE / 2
 
 
 def _inside(box: Box) -> bool:
     return box[0] >= -0.01 and box[2] <= 1.01 and box[1] >= -0.01 and box[3] <= 1.03
-
-
-def _crosses(box: Box, start: Point, end: Point) -> bool:
-    """Return whether a segment crosses the box (Liang and Barsky's clipping)."""
-    enters, leaves = 0.0, 1.0
-    for axis in (0, 1):
-        step = end[axis] - start[axis]
-        low, high = box[axis] - start[axis], box[axis + 2] - start[axis]
-        if step == 0:
-            if low > 0 or high < 0:
-                return False
-            continue
-        first, last = sorted((low / step, high / step))
-        enters, leaves = max(enters, first), min(leaves, last)
-    return enters <= leaves
 
 
 def overlap(a: Box, b: Box) -> bool:
