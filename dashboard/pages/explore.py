@@ -63,10 +63,8 @@ _NUMBER = (
 def headline(scope: Scope) -> str:
     """Count the table's variants and measured columns."""
     rows = scope.frame
-    measured = sum(
-        rows[name].is_not_null().any() for name in rows.columns if name not in {*_HIDDEN, "failure"}
-    )
-    return f"{rows.height} variants, {measured} measured columns"
+    measured = set(_measured(rows)) - {*_HIDDEN, "failure"}
+    return f"{rows.height} variants, {len(measured)} measured columns"
 
 
 def body(scope: Scope) -> Component:
@@ -120,7 +118,9 @@ def offered(results: Results) -> frozenset[str]:
 
 
 def _measured(rows: pl.DataFrame) -> list[str]:
-    return [name for name in rows.columns if rows[name].is_not_null().any()]
+    """Return the columns in which some row has a value."""
+    missing = zip(rows.columns, rows.null_count().row(0), strict=True)
+    return [name for name, nulls in missing if nulls < rows.height]
 
 
 def _more_to_save(scope: Scope) -> list[Component]:
@@ -152,14 +152,14 @@ def _records(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
 
 def _written_out(rows: pl.DataFrame, shown: list[str]) -> list[Column]:
     """Return the columns that Python formats because of their unit."""
-    numeric = [_described(rows, name) for name in shown if rows.schema[name].is_numeric()]
+    kinds = rows.schema
+    numeric = [_described(name, kinds[name]) for name in shown if kinds[name].is_numeric()]
     return [column for column in numeric if column.unit in columns.WRITTEN_OUT]
 
 
-def _described(rows: pl.DataFrame, name: str) -> Column:
+def _described(name: str, kind: pl.DataType) -> Column:
     """Return a column's description; for an unknown one its name, with integers taken for counts."""
-    whole = rows.schema[name].is_integer()
-    return columns_of().get(name) or Column(name, name, "", "count" if whole else "")
+    return columns_of().get(name) or Column(name, name, "", "count" if kind.is_integer() else "")
 
 
 def _written(column: Column, row: Row) -> str:
@@ -183,10 +183,10 @@ def _columns(rows: pl.DataFrame, shown: list[str]) -> list[dict[str, Any]]:
     for family in families:
         group = groups.setdefault(family.title, [])
         group += [_number(column, written) for column in family.columns if column.name in shown]
-    known = {*columns_of(), *_TEXTS, *_HIDDEN}
+    known, kinds = {*columns_of(), *_TEXTS, *_HIDDEN}, rows.schema
     groups[_MORE] = [
-        _number(_described(rows, name), written)
-        if rows.schema[name].is_numeric()
+        _number(_described(name, kinds[name]), written)
+        if kinds[name].is_numeric()
         else {"field": name, "headerName": name}
         for name in shown
         if name not in known
@@ -223,16 +223,18 @@ def _number(column: Column, written: list[str]) -> dict[str, Any]:
     }
 
 
-def _is_empty(rows: pl.DataFrame, column: str) -> bool:
-    return column in rows.columns and rows.height > 0 and not rows[column].is_not_null().any()
+def _empty(rows: pl.DataFrame) -> list[str]:
+    """Return the columns of the schema that no row has a value in; none without rows."""
+    empty = set(rows.columns).difference(_measured(rows)) if rows.height else set()
+    return [name for name in Variants.columns() if name in empty]
 
 
 def insights(scope: Scope) -> list[Insight]:
     """Name failed files, columns that were not measured, and columns that exist only over all tokens."""
     rows = scope.frame
     unfiltered = scope.results.select(replace(scope.selection, domains=frozenset(), bins=frozenset()))
-    absent = [name for name in Variants.columns() if _is_empty(unfiltered, name)]
-    of_all = [name for name in Variants.columns() if _is_empty(rows, name) and name not in absent]
+    absent = _empty(unfiltered)
+    of_all = [name for name in _empty(rows) if name not in absent]
     result = [
         *warnings(scope),
         Insight("Tick rows to pick variants: every view highlights them.", "finding"),
