@@ -143,8 +143,9 @@ class Results:
         """
         if selection.engine in self.engines:
             return selection.engine
-        chosen = selection.expression()
-        return self._defaults.get(selection, lambda: default_engine(self.measured.filter(chosen)))
+        return self._defaults.get(
+            selection, lambda: default_engine(self.measured.filter(selection.expression()))
+        )
 
     def select(self, selection: Selection) -> pl.DataFrame:
         """Return the variants that pass the filters, without baselines, ordered by method and bits per weight.
