@@ -43,6 +43,10 @@ class Answers:
     @classmethod
     def of(cls, scope: Scope) -> Answers:
         """Answer for the filtered variants of one model on one device, without broken files."""
+        return scope.once("answers", lambda: cls._found(scope))
+
+    @classmethod
+    def _found(cls, scope: Scope) -> Answers:
         selected = one_place(scope.rows)
         rows = sound(scope.results, selected)
         wanted = need(scope.selection)

@@ -37,8 +37,7 @@ class Case:
     @classmethod
     def of(cls, scope: Scope) -> Case:
         """Build the case for the model and device of most filtered variants."""
-        rows = one_place(scope.rows)
-        return cls(scope, sound(scope.results, rows))
+        return scope.once("case", lambda: cls(scope, sound(scope.results, one_place(scope.rows))))
 
     @cached_property
     def compared(self) -> list[Row]:

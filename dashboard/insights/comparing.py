@@ -60,7 +60,11 @@ def differences(scope: Scope, first: Row, second: Row) -> list[Difference]:
 
     If files were run in other engines than onnxruntime, times and added losses are left to `runs_compared`.
     """
-    rows = (first, second)
+    key = ("differences", first["variant_id"], second["variant_id"])
+    return scope.once(key, lambda: _differences(scope, (first, second)))
+
+
+def _differences(scope: Scope, rows: tuple[Row, Row]) -> list[Difference]:
     tested: dict[str, Column] = {}  # one column per quantity
     untested = []
     for column in columns_of().values():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -18,6 +18,8 @@ from dashboard.results.token_summaries import DeltaSummary
 from evaluator.results.manifest import Manifest
 from evaluator.results.schema import FIRST_ENGINE
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -25,6 +27,14 @@ class Scope:
 
     results: Results
     selection: Selection = EVERYTHING
+    _found: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, key: Hashable, compute: Callable[[], _T]) -> _T:
+        """Return `compute()`, kept with this scope under `key`: the parts of a page ask for the same answers."""
+        if key not in self._found:
+            self._found[key] = compute()
+        found: _T = self._found[key]
+        return found
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -74,8 +84,9 @@ class Scope:
         return list({base["variant_id"]: base for base in baselines}.values())
 
     def narrowed(self, **changes: Any) -> Scope:
-        """Return the same folder with some fields of the selection changed."""
-        return replace(self, selection=replace(self.selection, **changes))
+        """Return the same folder with some fields of the selection changed; this scope if they are so already."""
+        selection = replace(self.selection, **changes)
+        return self if selection == self.selection else replace(self, selection=selection)
 
     def layers(self) -> pl.DataFrame | None:
         """Return `layers.parquet` of the selected layers and roles; None if absent."""

@@ -78,6 +78,10 @@ def chosen(scope: Scope) -> tuple[Shown, Tier] | None:
 
     The measure is the selected one, by default the most telling one that a chosen variant has.
     """
+    return scope.once("layers chosen", lambda: _chosen(scope))
+
+
+def _chosen(scope: Scope) -> tuple[Shown, Tier] | None:
     measure, rows = _measured(scope)
     frame = scope.results.layers()
     if frame is None or measure is None:

@@ -75,8 +75,11 @@ def _other_runs(scope: Scope, rows: Sequence[Row]) -> list[Row]:
 
 
 def _plot(scope: Scope) -> SpeedLoss:
-    rows = _rows(scope)
-    return SpeedLoss(scope, rows, _other_runs(scope, rows), _columns(scope.selection), _race(scope))
+    def compute() -> SpeedLoss:
+        rows = _rows(scope)
+        return SpeedLoss(scope, rows, _other_runs(scope, rows), _columns(scope.selection), _race(scope))
+
+    return scope.once("speed plot", compute)
 
 
 def figure(scope: Scope) -> Drawing:
@@ -94,7 +97,7 @@ def figure(scope: Scope) -> Drawing:
 
 
 def _race(scope: Scope) -> Race | None:
-    return race(scope, _rows(scope), _PHASE.of(scope.selection))
+    return scope.once("speed race", lambda: race(scope, _rows(scope), _PHASE.of(scope.selection)))
 
 
 def headline(scope: Scope) -> str:
