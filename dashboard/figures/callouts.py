@@ -134,7 +134,6 @@ def _best(
     """
     half = np.array([label.width / 2, LINE / 2])[:, None, None]
     blocked = np.concatenate([marks, written], axis=2)
-    own = cross(np.concatenate([point - 0.5, point + 0.5]), curves).all(axis=(0, 1))
     found: dict[str, tuple[Place, Floats]] = {}
     for places, offsets in _places(label.width, label.radius):
         centres = point + offsets
@@ -147,9 +146,11 @@ def _best(
         if not free.size:
             continue
         struck = np.any(cross(boxes[..., free], curves), axis=0)
-        clear, aside = free[~struck.any(axis=1)], free[~struck[:, own].any(axis=1)]
+        clear = free[~struck.any(axis=1)]
         if clear.size:
             return places[clear[0]], boxes[..., clear[:1]]
+        own = np.all(cross(np.concatenate([point - 0.5, point + 0.5]), curves), axis=(0, 1))
+        aside = free[~struck[:, own].any(axis=1)]
         for name, among in (("aside", aside), ("any", free)):
             if among.size:
                 found.setdefault(name, (places[among[0]], boxes[..., among[:1]]))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from statistics import median
 
+import polars as pl
+
 from dashboard.insights import Insight
 from dashboard.insights.engine_gap import GAP, words
 from dashboard.insights.speed_order import BY_SPREAD, is_faster, judged_by, spread_of
@@ -118,8 +120,13 @@ def _order(both: Sequence[tuple[Row, Row]], engines: tuple[str, str], phase: str
 
 def depths(scope: Scope) -> Mapping[str, list[tuple[int, float]]]:
     """Return [(tokens in the cache, ms per new token)] of each variant in the chosen engine, if there are several."""
+    results, engine = scope.results, scope.engine
+    return results.memoized(f"depths {engine}", lambda: _depths(results.speed(engine)))
+
+
+def _depths(speed: pl.DataFrame | None) -> dict[str, list[tuple[int, float]]]:
     found: dict[str, list[tuple[int, float]]] = {}
-    frame = decode_depths(scope.results.speed(scope.engine))
+    frame = decode_depths(speed)
     for variant_id, depth, ms in frame.select("variant_id", "depth", "ms").iter_rows():
         found.setdefault(variant_id, []).append((depth, ms))
     return {name: pairs for name, pairs in found.items() if len(pairs) > 1}
