@@ -95,7 +95,6 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
     for series, line in zip(shown[first:], lines, strict=True):
         draw_limit(series, line, surface)
     leave_out_of_legend(chart.legend, range(first, len(shown)))
-    _put_longest_first(shown)
     horizontal = is_bars and figure.data[0].orientation == "h"
     category, value = (
         ((layout.yaxis, up), (layout.xaxis, across))
@@ -109,18 +108,6 @@ def add_chart(slide: Any, figure: go.Figure, box: Sequence[int], surface: Surfac
         chart.value_axis.reverse_order, chart.value_axis.crosses = True, XL_AXIS_CROSSES.MAXIMUM
         chart.category_axis.tick_label_position = XL_TICK_LABEL_POSITION.HIGH
     return chart
-
-
-def _put_longest_first(shown: Sequence[Any]) -> None:
-    """Write series with more points before those with fewer; their `c:order`, which decides the legend, stays.
-
-    LibreOffice 7.4 does not draw a series of a scatter chart that stands before a longer one.
-    """
-    elements = [series._element for series in shown]
-    place = elements[0].getprevious()
-    for element in sorted(elements, key=lambda one: -len(one.findall(f"{qn('c:yVal')}//{qn('c:pt')}"))):
-        place.addnext(element)
-        place = element
 
 
 def _axis(axis: Any, plotly_axis: Any, scale: Scale | None, surface: Surface) -> None:
@@ -194,15 +181,22 @@ def _places(figure: go.Figure) -> list[tuple[float, float]]:
 
 
 def _points(figure: go.Figure, lines: Sequence[Limit]) -> tuple[ChartData, XL_CHART_TYPE]:
+    """Return one series per trace and line, all as long as the longest: the rest of a series is empty cells.
+
+    LibreOffice 7.4 does not draw a series of a scatter chart that stands before a longer one.
+    """
+    entries = [
+        (_name(trace), [(trace.x[at], trace.y[at]) for at in _drawn(trace)]) for trace in _entries(figure)
+    ]
+    entries += [(line.name, list(zip(line.x, line.y, strict=True))) for line in lines]
+    longest = max(len(points) for _, points in entries)
     data = XyChartData()
-    for trace in _entries(figure):
-        series = data.add_series(_name(trace))
-        for index in _drawn(trace):
-            series.add_data_point(float(trace.x[index]), float(trace.y[index]))
-    for line in lines:
-        series = data.add_series(line.name)
-        for x, y in zip(line.x, line.y, strict=True):
-            series.add_data_point(x, y)
+    for name, points in entries:
+        series = data.add_series(name)
+        for x, y in points:
+            series.add_data_point(float(x), float(y))
+        for _ in range(longest - len(points)):
+            series.add_data_point(None, None)
     joined = any("lines" in (trace.mode or "") for trace in _entries(figure))
     return data, XL_CHART_TYPE.XY_SCATTER_LINES if joined or lines else XL_CHART_TYPE.XY_SCATTER
 
