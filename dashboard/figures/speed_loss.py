@@ -17,7 +17,7 @@ from dashboard.figures.scales import LogScale
 from dashboard.insights.claim_rules import Spread
 from dashboard.insights.comparison import divergence
 from dashboard.insights.engine_gap import loss_as_run
-from dashboard.insights.speed_order import BY_ROUNDS, BY_SPREAD
+from dashboard.insights.speed_order import BY_SPREAD, range_of
 from dashboard.insights.speed_titles import Race
 from dashboard.insights.speeds import slowness
 from dashboard.results.rows import Row, front_of
@@ -93,7 +93,8 @@ class SpeedLoss:
         if self.vivid is None or found is None or found.ahead is not None or not found.level:
             return []
         plain = [row for row in self.rows if row["variant_id"] not in self.vivid]
-        return [row for row in plain if row[middle] > found.reach[1] and row[low] is not None]
+        right = [row for row in plain if row[middle] > found.reach[1] and row[low] is not None]
+        return [row | {low: range_of(self.scope.results, row, found.phase)[0]} for row in right]
 
     @cached_property
     def _across(self) -> list[float]:
@@ -147,7 +148,7 @@ class SpeedLoss:
             return [speed_marks.shade(drawn, ends, self._across, f"{found.times} as fast")]
         if not found.level:
             return []
-        told = f"level with {found.role}" if found.by == BY_ROUNDS else f"{BY_SPREAD} of {found.role}"
+        told = f"level with {found.role}" if found.is_by_rounds else f"{BY_SPREAD} of {found.role}"
         return [speed_marks.shade(drawn, found.reach, self._across, told)]
 
     @cached_property

@@ -36,32 +36,33 @@ def with_rates(results: Results, rows: Sequence[Row], phase: str) -> list[Row]:
 
     The ends are those of the median's 95 % interval over rounds, else the 10th and 90th percentile of repetitions.
     """
-    low, middle, high = spread_of(phase)
-    engines = {str(row[ENGINE]) for row in rows}
-    spreads = {engine: _percentiles(results, rows, engine, phase) for engine in engines}
+    names = spread_of(phase)
     found = []
     for row in rows:
-        rate = per_second(row[DECODE_TIME[1]]) if phase == "decode" else row[middle]
-        mean = _rounds(results, row, phase).own(str(row["variant_id"]))
-        ends = spreads[str(row[ENGINE])].get(str(row["variant_id"]), (None, None))
+        rate, mean = _rate(row, phase), _rounds(results, row, phase).own(str(row["variant_id"]))
+        ends = _percentiles(results, row, phase)
         if rate is not None and mean is not None and mean.has_error:
             ends = (rate * math.exp(-mean.half), rate * math.exp(mean.half))
-        found.append(row | dict(zip((low, middle, high), (ends[0], rate, ends[1]), strict=True)))
+        found.append(row | dict(zip(names, (ends[0], rate, ends[1]), strict=True)))
     return found
 
 
-def _percentiles(
-    results: Results, rows: Sequence[Row], engine: str, phase: str
-) -> dict[str, tuple[float | None, float | None]]:
-    """Return p10 and p90 of an engine's tokens per second by id: the longest times are the lowest rates."""
+def _rate(row: Row, phase: str) -> float | None:
+    """Return a row's median of tokens per second; None where the phase was not timed."""
+    return per_second(row[DECODE_TIME[1]]) if phase == "decode" else row[PREFILL_RATE[1]]
+
+
+def _percentiles(results: Results, row: Row, phase: str) -> tuple[float | None, float | None]:
+    """Return p10 and p90 of a row's tokens per second: the longest times are the lowest rates."""
     if phase == "decode":
         shortest, _, longest = DECODE_TIME
-        return {
-            str(row["variant_id"]): (per_second(row[longest]), per_second(row[shortest]))
-            for row in rows
-            if row[ENGINE] == engine
-        }
-    return {name: (low, high) for name, low, high in prefill_ends(results.speed(engine)).iter_rows()}
+        return per_second(row[longest]), per_second(row[shortest])
+    engine = str(row[ENGINE])
+    ends: dict[str, tuple[float, float]] = results.memoized(
+        f"ends {engine} {phase}",
+        lambda: {name: (low, high) for name, low, high in prefill_ends(results.speed(engine)).iter_rows()},
+    )
+    return ends.get(str(row["variant_id"]), (None, None))
 
 
 def speed_error(results: Results, row: Row) -> float | None:
@@ -93,23 +94,22 @@ def is_faster(results: Results, one: Row, other: Row, phase: str = "decode", amo
     """Return whether `one` is measurably faster than `other`, one of `among` comparisons.
 
     By rounds it is if the lead is outside its 95 % interval (Bonferroni over `among`); files without rounds in common
-    differ if the ranges from p10 to p90 of their repetitions do not overlap. Rows need the columns of `with_rates`,
-    or of decode times.
+    differ if neither the ranges from p10 to p90 of their repetitions nor the intervals of their medians overlap.
     """
     ahead = lead(results, one, other, phase)
     if ahead is not None and ahead.has_error:
         return ahead.value > ahead.reach(among)
-    slowest, fastest = (_range(row, phase) for row in (one, other))
+    slowest, fastest = (range_of(results, row, phase) for row in (one, other))
     return slowest[0] > fastest[1]
 
 
-def _range(row: Row, phase: str) -> tuple[float, float]:
-    """Return the range of a row's rate, or the median where that was not kept."""
-    low, middle, high = spread_of(phase)
-    if phase == "decode" and middle not in row:
-        short, median, long = (row[name] for name in DECODE_TIME)
-        return 1000 / (long or median), 1000 / (short or median)
-    return row[low] or row[middle], row[high] or row[middle]
+def range_of(results: Results, row: Row, phase: str) -> tuple[float, float]:
+    """Return the range of a row's rate: the wider of p10–p90 and 95 % over rounds, or the median without either."""
+    rate = _rate(row, phase) or 0.0
+    low, high = _percentiles(results, row, phase)
+    mean = _rounds(results, row, phase).own(str(row["variant_id"]))
+    off = math.exp(mean.half) if mean is not None and mean.has_error else 1.0
+    return min(low or rate, rate / off), max(high or rate, rate * off)
 
 
 def fastest(results: Results, rows: Sequence[Row], phase: str = "decode") -> list[Row]:
@@ -127,11 +127,14 @@ def fastest(results: Results, rows: Sequence[Row], phase: str = "decode") -> lis
     ]
 
 
-def level_with(results: Results, own: Row, others: Sequence[Row], phase: str) -> tuple[float, float]:
-    """Return between which tokens/s files are level with `own`, one of those compared with all `others`."""
+def level_with(results: Results, own: Row, others: Sequence[Row], phase: str) -> tuple[float, float] | None:
+    """Return between which tokens/s files are level with `own`, one of those compared with all `others` by rounds.
+
+    None if it shares no rounds with any of them.
+    """
     leads = [found for other in others if (found := lead(results, own, other, phase)) is not None]
     if not leads:
-        return _range(own, phase)
+        return None
     half, rate = max(found.reach(len(others)) for found in leads), own[spread_of(phase)[1]]
     return rate * math.exp(-half), rate * math.exp(half)
 

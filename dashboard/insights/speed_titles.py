@@ -10,7 +10,7 @@ from dashboard.insights.answers import Answers
 from dashboard.insights.claim_rules import Spread
 from dashboard.insights.comparison import gap
 from dashboard.insights.faults import sound
-from dashboard.insights.speed_order import is_faster, judged_by, level_with, spread_of
+from dashboard.insights.speed_order import is_faster, level_with, range_of, spread_of
 from dashboard.insights.speeds import slowness
 from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
@@ -23,8 +23,8 @@ class Race:
 
     `own` is the recommended file if it was timed (`is_recommended`), else the fastest. Of the files that are
     measurably faster, `ahead` is the closest to the baseline of those as fast as the fastest. `level` counts the
-    files that are neither faster nor slower, of `others`; they lie in `reach`, in tokens/s. `by` is by what files
-    were compared; see `judged_by`.
+    files that are neither faster nor slower, of `others`. Those of them that were timed in rounds with `own` lie in
+    `reach`, in tokens/s, if there are any (`is_by_rounds`); else `reach` is the range that theirs overlap.
     """
 
     phase: str
@@ -34,7 +34,7 @@ class Race:
     level: int
     others: int
     reach: tuple[float, float]
-    by: str
+    is_by_rounds: bool
 
     @property
     def columns(self) -> Spread:
@@ -82,8 +82,8 @@ def race(scope: Scope, rows: Sequence[Row], phase: str) -> Race | None:
     alike = [row for row in faster if row is faster[0] or not leads(faster[0], row)]
     ahead = min(alike, key=lambda row: (row["kld_mean"], row["variant_id"]), default=None)
     reach = level_with(scope.results, own, others, phase)
-    by = judged_by(scope.results, ordered, phase)
-    return Race(phase, own, bool(found), ahead, level, len(others), reach, by)
+    ends = reach or range_of(scope.results, own, phase)
+    return Race(phase, own, bool(found), ahead, level, len(others), ends, reach is not None)
 
 
 def _times(row: Row, other: Row, columns: Spread) -> str:

@@ -17,6 +17,7 @@ from dashboard.insights.speed_order import (
     judged_by,
     lead,
     level_with,
+    range_of,
     shortest_time,
     speed_error,
     with_rates,
@@ -90,6 +91,20 @@ def test_files_of_other_rounds_are_compared_by_their_ranges() -> None:
     assert judged_by(found, [QUICK, SLOW]) == "p10–p90"
 
 
+def test_of_other_rounds_the_wider_range_counts() -> None:
+    """The bars of the medians may lie apart while the ranges of single tokens do not."""
+    found, names = results(slow=3), ("decode_tps_low", "decode_tps_p50", "decode_tps_high")
+    quick = QUICK | dict(zip(names, (14.2, 1000 / 70, 14.4), strict=True))
+    slow = SLOW | dict(zip(names, (12.2, 1000 / 81, 12.4), strict=True))
+    assert not is_faster(found, quick, slow)
+    assert range_of(found, slow, "decode")[1] == pytest.approx(1000 / (0.7 * 81))
+    # Alike in all repetitions of a round, but not from round to round.
+    steady = SLOW | {"run_decode_ms_p10": 81.0, "run_decode_ms_p90": 81.0}
+    (rated,) = with_rates(found, [steady], "decode")
+    assert range_of(found, steady, "decode") == pytest.approx((rated[names[0]], rated[names[2]]))
+    assert rated[names[0]] < 1000 / 82
+
+
 def test_noise_as_large_as_the_difference_ties() -> None:
     assert fastest(results(noise=0.2), ROWS) == ROWS
 
@@ -127,10 +142,8 @@ def test_without_rounds_ends_are_percentiles() -> None:
     assert shortest_time(found, QUICK) == pytest.approx(49)
     assert speed_error(found, QUICK | {"run_decode_ms_p10": None}) is None
     assert bars_of(found, ROWS, "decode") == "p10–p90"
-    assert level_with(found, rated, [MIDDLE], "decode") == (
-        pytest.approx(1000 / 91),
-        pytest.approx(1000 / 49),
-    )
+    assert level_with(found, rated, [MIDDLE], "decode") is None
+    assert range_of(found, rated, "decode") == (pytest.approx(1000 / 91), pytest.approx(1000 / 49))
 
 
 def test_the_level_range_ends_where_files_differ() -> None:

@@ -107,3 +107,22 @@ def test_of_files_as_fast_as_the_fastest_the_closest_is_named(tmp_path: Path) ->
     ).write_parquet(made / "variants.parquet")
     title = SPEED.headline(scope(made, SLOW, FAST))
     assert title.startswith("main Q6_K decodes 1.90 × as fast as the recommended main Q8_0 (95.2 tokens/s ")
+
+
+def test_the_shaded_range_of_files_of_which_one_was_timed_in_other_rounds(tmp_path: Path) -> None:
+    """Q4_0 was timed in turn with Q8_0, the recommended file, and is as fast in each round; Q6_K later."""
+    made = make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q6_K", "Q8_0"), with_layers=False)
+    later = pl.when(pl.col("variant_id") == "main-q6_k").then(5).otherwise(0)
+    seconds = 0.6 + 0.1 * pl.col("repetition") + 0.001 * pl.col("seconds")
+    pl.read_parquet(made / "speed.parquet").with_columns(
+        seconds=seconds, context=pl.lit(512), round=(pl.col("repetition") + later).cast(pl.UInt32)
+    ).write_parquet(made / "speed.parquet")
+    variants = pl.read_parquet(made / "variants.parquet")
+    variants.with_columns(decode_ms_p10=20.0, decode_ms_p50=21.0, decode_ms_p90=22.0).write_parquet(
+        made / "variants.parquet"
+    )
+    found = scope(made, SLOW, SLOW)
+    assert "measurably faster than main Q8_0, the recommended file" in SPEED.headline(found)
+    ((low, high),), notes = shaded(found)
+    assert 49 < low < 50 < high < 51
+    assert "level with the recommended file" in notes

@@ -21,11 +21,13 @@ def told(spread: float = 1.0, **rates: float) -> str:
             "label": label,
             "run_engine": "onnxruntime",
             "bits_per_weight": bits,
-            "decode_tps_low": rates.get(label, rate) - spread,
-            "decode_tps_p50": rates.get(label, rate),
-            "decode_tps_high": rates.get(label, rate) + spread,
+            "decode_tps_p50": per_second,
+            "run_decode_ms_p10": 1000 / (per_second + spread),
+            "run_decode_ms_p50": 1000 / per_second,
+            "run_decode_ms_p90": 1000 / (per_second - spread),
         }
         for label, (bits, rate) in FILES.items()
+        for per_second in [rates.get(label, rate)]
     ]
     insight = bits_and_speed(Scope(NONE, EVERYTHING), rows, "decode")
     assert insight is not None
