@@ -26,8 +26,8 @@ _NAME = 22
 _TOLD, _FRONT, _OTHER = 1, 2, 3
 #: Pixels above the plot: the tools, and below them what the memory line says.
 _ABOVE = 48
-#: The legend of several models or devices, above what the memory line says.
-_LEGEND = {"traceorder": "normal", "y": 1.035}
+#: The legend of several models or devices, above what the memory line says; and where it is in a narrow window.
+_LEGEND, _NARROW = {"traceorder": "normal", "y": 1.035}, {"y": 1.08}
 
 
 def draw(scope: Scope, rows: Sequence[Row]) -> Drawing:
@@ -45,6 +45,7 @@ def draw(scope: Scope, rows: Sequence[Row]) -> Drawing:
     sizes = [row["size_bytes"] for row in rows]
     several = any(curve.nth for curve in plot.curves)
     drawn.update_layout(showlegend=several, legend=_LEGEND, margin_t=_ABOVE, meta={"memory": handle(plot)})
+    drawn.update_narrow(legend=_NARROW)
     drawn.update_xaxes(title_text=axes.size_title(sizes), range=plot.x_range)
     drawn.update_yaxes(title_text="mean KLD (nats per token, log scale)", **plot.scale.axis)
     return drawn

@@ -141,3 +141,12 @@ def test_what_the_title_names_is_labelled_and_lies_on_no_text(
             x0, y0, x1, y1 = other["box"]
             apart = right <= x0 or x1 <= left or bottom <= y0 or y1 <= top
             assert other is text or apart, f"{text['words']} lies on {other['words']}"
+
+
+def test_the_legend_of_several_models_lies_on_nothing(sampled: Watched) -> None:
+    sampled.turn("/?model=Qwen2.5-Coder-1.5B-Instruct&model=SmolLM2-135M-Instruct")
+    sampled.plotted()
+    entries = [entry.bounding_box() for entry in sampled.page.locator("#graph .legendtext").all()]
+    said = sampled.page.locator(".memory-readout").bounding_box()
+    assert len(entries) == 2
+    assert max(entry["y"] + entry["height"] for entry in entries) <= said["y"] + 1
