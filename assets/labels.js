@@ -6,10 +6,12 @@
 
   /* Pixels by which a name moves across and down, in the order of trial. */
   const MOVES = [0, 60, -60, 120].flatMap((x) => [0, 14, -14, 28, -28, 42, -42, 56, -56].map((y) => [x, y]));
-  /* The same for what the title names, the nearest first; its thin line, which would not end at it, is then left out. */
+  /* The same for what the title names, the nearest first. */
   const SHIFTS = [0, 20, -20, 40, -40, 60, -60, 90, -90, 120, -120]
     .flatMap((x) => [0, 13, -13, 26, -26, 40, -40, 56, -56, 80, -80].map((y) => [x, y]))
     .sort((a, b) => Math.hypot(...a) - Math.hypot(...b));
+  /* Pixels from a point to a moved text from which a thin line joins them, and from the point to the line. */
+  const [FAR, CLEAR] = [20, 8];
   const TITLES = ".g-xtitle, .g-ytitle, .g-y2title";
   const box = (element) => element.getBoundingClientRect();
   const covers = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
@@ -36,18 +38,41 @@
     return moved(place, [x, 0]);
   }
 
-  function shift(group, [x, y]) {
+  /* The point that an annotation belongs to, in the plot's pixels; none of a text that has its place in the plot. */
+  function pointOf(plot, { xref, yref, xanchor, x, y, standoff }) {
+    const [across, up] = [xref, yref].map((name) => plot._fullLayout[name.replace(/^[xy]/, "$&axis")]);
+    if (xanchor !== "center" || !across || !up) return null;
+    return { x: across._offset + across.r2p(x), y: up._offset + up.r2p(y), clear: Math.max(standoff || 0, CLEAR) };
+  }
+
+  /* Plotly's thin line would end where the text was: a text that has moved away gets another, if it is far off. */
+  function shift(plot, group, [x, y]) {
     textOf(group).style.translate = x || y ? `${x}px ${y}px` : "";
-    const line = group.querySelector(".annotation-arrow-g");
-    if (line) line.style.visibility = x || y ? "hidden" : "";
+    const own = group.querySelector(".annotation-arrow-g");
+    if (own) own.style.visibility = x || y ? "hidden" : "";
+    group.querySelector(".moved-line")?.remove();
+    const point = (x || y) && pointOf(plot, plot._fullLayout.annotations[group.dataset.index]);
+    if (!point) return;
+    const [chart, place] = [box(plot), box(textOf(group))];
+    const end = [
+      Math.min(Math.max(point.x, place.left - chart.left), place.right - chart.left),
+      Math.min(Math.max(point.y, place.top - chart.top), place.bottom - chart.top),
+    ];
+    const far = Math.hypot(end[0] - point.x, end[1] - point.y);
+    if (far < Math.max(FAR, point.clear)) return;
+    const start = [point.x, point.y].map((from, way) => from + ((end[way] - from) * point.clear) / far);
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    const look = { class: "moved-line", d: `M${start}L${end}`, stroke: "rgb(128,140,160)", "stroke-opacity": 0.7, "stroke-width": 0.7 };
+    Object.entries(look).forEach(([name, value]) => line.setAttribute(name, value));
+    group.prepend(line);
   }
 
   function fit(plot) {
     const points = [...plot.querySelectorAll(".textpoint text")];
     const groups = annotations(plot);
     [...points, ...groups.label].forEach((label) => (label.style.visibility = ""));
-    [...points, ...groups.name, ...groups.other].forEach((element) => (element.style.translate = ""));
-    groups.label.forEach((group) => shift(group, [0, 0]));
+    [...points, ...groups.other].forEach((element) => (element.style.translate = ""));
+    [...groups.label, ...groups.name].forEach((group) => shift(plot, group, [0, 0]));
     const chart = box(plot);
     const staying = [...points.filter(isBold).map((text) => [text, text]), ...groups.other.map((group) => [group, textOf(group)])];
     const ticks = plot.querySelectorAll(`.xtick text, .ytick text, .y2tick text, ${TITLES}`);
@@ -57,7 +82,7 @@
     groups.name.forEach((group) => {
       const place = box(textOf(group));
       const move = MOVES.find((one) => isFree(moved(place, one))) || MOVES[0];
-      group.style.translate = move.some(Boolean) ? `${move[0]}px ${move[1]}px` : "";
+      shift(plot, group, move);
       kept.push(moved(place, move));
     });
     const marks = [...plot.querySelectorAll(".scatterlayer .point")].map(box);
@@ -66,7 +91,7 @@
       const free = SHIFTS.map((one) => [one, moved(place, one)]).filter(([, there]) => isFree(there));
       const [move, there] = free.find(([, one]) => !marks.some((mark) => covers(one, mark))) || free[0] || [];
       if (!move) return;
-      shift(group, move);
+      shift(plot, group, move);
       kept.push(there);
       told.add(group);
     });

@@ -150,3 +150,47 @@ def test_the_legend_of_several_models_lies_on_nothing(sampled: Watched) -> None:
     said = sampled.page.locator(".memory-readout").bounding_box()
     assert len(entries) == 2
     assert max(entry["y"] + entry["height"] for entry in entries) <= said["y"] + 1
+
+
+#: Of texts that belong to a point: their words, and pixels from the point to the text and to the ends of a seen line.
+JOINED = f"""() => {{
+    const plot = {PLOT}, chart = plot.getBoundingClientRect(), layout = plot._fullLayout;
+    const off = ([x, y], box) => Math.hypot(
+        Math.max(box.left - x, x - box.right, 0), Math.max(box.top - y, y - box.bottom, 0)
+    );
+    return [...plot.querySelectorAll('.annotation')].map(group => {{
+        const note = layout.annotations[group.dataset.index];
+        if (note.xanchor !== 'center' || note.xref !== 'x') return null;
+        if (getComputedStyle(group).visibility !== 'visible') return null;
+        const box = group.querySelector('.annotation-text-g').getBoundingClientRect();
+        const point = [chart.left + layout.xaxis._offset + layout.xaxis.r2p(note.x),
+                       chart.top + layout.yaxis._offset + layout.yaxis.r2p(note.y)];
+        const line = [...group.querySelectorAll('path')].find(
+            path => getComputedStyle(path).visibility === 'visible' && path.getTotalLength() > 1
+        );
+        const ends = line && [0, line.getTotalLength()].map(at => line.getPointAtLength(at)).map(
+            end => [chart.left + end.x, chart.top + end.y]
+        );
+        const dot = {{left: point[0], right: point[0], top: point[1], bottom: point[1]}};
+        return {{
+            words: group.textContent,
+            moved: Boolean(group.querySelector('.annotation-text-g').style.translate || group.style.translate),
+            far: off(point, box),
+            line: ends ? [dot, box].map(place => Math.min(...ends.map(end => off(end, place)))) : null,
+        }};
+    }}).filter(Boolean);
+}}"""
+
+
+@pytest.mark.parametrize("path", ["/", "/degradation", "/speed", "/size"])
+def test_a_text_that_gave_way_is_joined_with_its_point(sampled: Watched, path: str) -> None:
+    sampled.turn(path)
+    sampled.plotted()
+    texts: list[dict[str, Any]] = sampled.page.evaluate(JOINED)
+    away = [text for text in texts if text["moved"] and text["far"] > 25]
+    assert away
+    for text in away:
+        assert text["line"] is not None, f"{text['words']} has no line"
+        to_point, to_text = text["line"]
+        assert to_point < 15, f"the line of {text['words']} does not begin at its point"
+        assert to_text < 8, f"the line of {text['words']} does not end at it"
