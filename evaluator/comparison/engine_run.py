@@ -12,7 +12,7 @@ import polars as pl
 
 from evaluator.comparison.anchor import Anchor
 from evaluator.comparison.engine_memory import EngineMemory
-from evaluator.comparison.engine_settings import changed, mixed_times, settings_of
+from evaluator.comparison.engine_settings import mixed_times, settings_of, timed_otherwise
 from evaluator.comparison.engine_task import EngineTask
 from evaluator.comparison.exact_states import ExactStates
 from evaluator.comparison.grouping import groups_within
@@ -101,16 +101,17 @@ class EngineRun:
             self._memory.measure(name, engine, self._case, refused)
 
     def _record_settings(self, tasks: Sequence[EngineTask], means: Mapping[str, object]) -> None:
-        """Write how engines are run into the manifest; rounds that an interrupted run timed otherwise are dropped."""
+        """Write how engines are run into the manifest; rounds that were timed otherwise are dropped."""
         # Files of one shape are run alike, so one of them tells.
         first = {task.name: task for task in reversed(tasks)}
         settings = {name: settings_of(task.engine, task.case.file) for name, task in first.items()}
         earlier = self._store.manifest.engines
-        for task in tasks:
-            if task.times and changed(earlier.get(task.name, {}), settings[task.name]):
-                self._store.drop_timings(task.item.variant_id, task.name)
         notices = []
         for name in sorted({task.name for task in tasks if task.times}):
+            was = timed_otherwise(earlier.get(name, {}), settings[name])
+            of = [task for task in tasks if was and task.times and task.name == name]
+            if again := [task.label for task in of if self._store.drop_timings(task.item.variant_id, name)]:
+                self._warn(f"timed anew, as their rounds had {was}: {', '.join(again)}")
             notice = mixed_times(name, earlier.get(name, {}), settings[name])
             if notice and self._anchor.timed(first[name]):
                 notices.append(notice)
@@ -128,8 +129,7 @@ class EngineRun:
 
     def _note(self, notices: Sequence[str]) -> None:
         """Add to what a reader of the folder must know."""
-        known = dict.fromkeys([*self._store.manifest.notices, *notices])
-        self._store.update_manifest(notices=list(known))
+        self._store.update_manifest(notices=list(dict.fromkeys([*self._store.manifest.notices, *notices])))
 
     def _warn(self, text: str) -> None:
         self._progress.say(text, "yellow")

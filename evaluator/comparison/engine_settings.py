@@ -22,12 +22,16 @@ def changed(earlier: Settings, now: Settings) -> list[str]:
     return [key for key, value in earlier.items() if key in now and now[key] != value]
 
 
+def timed_otherwise(earlier: Settings, now: Settings) -> str:
+    """Return the earlier settings that are others now, in words; empty if they are the same."""
+    return ", ".join(f"{key} {earlier[key]}" for key in changed(earlier, now))
+
+
 def mixed_times(engine: str, earlier: Settings, now: Settings) -> str | None:
     """Return the notice that a folder's times in an engine were measured with different settings; None if not."""
-    keys = changed(earlier, now)
-    if not keys:
+    old, new = timed_otherwise(earlier, now), timed_otherwise(now, earlier)
+    if not old:
         return None
-    old, new = (", ".join(f"{key} {settings[key]}" for key in keys) for settings in (earlier, now))
     return (
         f"times in {engine} were measured with {old}, and those of files added later with {new}, so they do not "
         "compare; --force measures all of them again"

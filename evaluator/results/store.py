@@ -226,11 +226,13 @@ class ResultsStore:
         named = rows.with_columns(pl.lit(variant_id).alias("variant_id"), number.alias("repetition"))
         self.replace_rows(SPEED, named, variant_id)
 
-    def drop_timings(self, variant_id: str, engine: str) -> None:
-        """Remove a variant's rows of the speed frame for an engine."""
+    def drop_timings(self, variant_id: str, engine: str) -> bool:
+        """Remove a variant's rows of the speed frame for an engine; return whether there were any."""
         rows = self.rows(SPEED, variant_id)
-        if (kept := rows.filter(pl.col("engine") != engine)).height < rows.height:
+        kept = rows.filter(pl.col("engine") != engine)
+        if found := kept.height < rows.height:
             self.replace_rows(SPEED, kept, variant_id)
+        return found
 
     def rows(self, file: FrameFile, variant_id: str) -> pl.DataFrame:
         """Return a variant's rows of a frame."""

@@ -227,7 +227,8 @@ def test_rounds_that_an_interrupted_run_timed_with_other_threads_are_timed_again
         store.update_manifest(engines={"onnxruntime": settings})
         store.add_timings(plan.variants[0].variant_id, slow)
         store.add_timings(plan.variants[0].variant_id, slow, "another")
-    timed(comparison)
+    said, store = timed(comparison)
+    assert "timed anew, as their rounds had threads 7: m Q4_1, onnxruntime\n" in said
     rows = pl.read_parquet(comparison.out / "speed.parquet")
     assert 1e6 not in rows.filter(engine="onnxruntime")["seconds"].to_list()
     assert rows.filter(engine="another").height == slow.height
