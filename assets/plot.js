@@ -90,10 +90,13 @@
     window.walk?.redrawn();
   }
 
-  /* The other form of a chart is drawn anew: of a bar of colours that turns, Plotly would leave parts behind. */
+  /* The other form of a chart is drawn anew: of a bar of colours that turns, Plotly would leave parts behind. It is
+     emptied at its new size, because a legend that is drawn at the old one first would stay where that one ended. */
   async function turned() {
     if (!shown.figure) return;
-    await window.Plotly.react(plot, [], {});
+    window.room.release(switches());
+    window.narrow.fitted(shown.figure.layout);
+    await window.Plotly.react(plot, [], { autosize: true });
     paint(shown, theme());
   }
 

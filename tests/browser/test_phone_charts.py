@@ -71,6 +71,32 @@ def test_panels_lie_below_each_other_and_side_by_side_again_in_a_wide_window(sma
     assert small.complaints == []
 
 
+#: How far the legend's lower end is from where it belongs, just above the plot, in pixels.
+LEGEND_OFF = f"""() => {{
+    const plot = {PLOT}, layout = plot._fullLayout, {{t, h}} = layout._size;
+    const end = plot.querySelector('.legend').getBoundingClientRect().bottom - plot.getBoundingClientRect().top;
+    return Math.abs(end - (t + h * (1 - layout.legend.y)));
+}}"""
+
+
+def test_the_legend_stays_above_the_plot_and_the_chart_takes_its_room_in_a_wide_window(
+    browser: Browser,
+) -> None:
+    with served(SAMPLE) as url, watched(browser, url, 390, 844) as seen:
+        seen.open("/speed?method=main&method=guided&method=bartowski")
+        seen.plotted()
+        assert seen.page.evaluate(LEGEND_OFF) < 2
+        seen.page.set_viewport_size({"width": 1500, "height": 844})
+        seen.page.wait_for_function(f"{PLOT}._fullLayout._size.w > 600")
+        seen.plotted()
+        assert seen.page.evaluate(LEGEND_OFF) < 2
+        width, height = seen.page.evaluate(f"[{PLOT}._fullLayout.width, {PLOT}._fullLayout.height]")
+        seen.page.set_viewport_size({"width": 1490, "height": 844})
+        seen.page.wait_for_function(f"{PLOT}.getBoundingClientRect().width < {width} - 1")
+        seen.plotted()
+        assert abs(seen.page.evaluate(f"{PLOT}._fullLayout.height") - height) < 2
+
+
 #: Boxes of notes: texts that are neither labels of files nor names of methods; and the plot's left edge.
 NOTES = f"""() => {{
     const plot = {PLOT}, layout = plot._fullLayout;
