@@ -26,6 +26,8 @@ from dashboard.views import Option, View
 _FORM = Option("form", "Form", (("radar", "radar"), ("parallel", "parallel coordinates")))
 #: Most files that are drawn without picks, and places for picks besides.
 _MOST_TRACES, _MOST_PICKS = 6, 4
+#: Most axes that the title names.
+_MOST_NAMED = 2
 _ALONE = Insight("Only one variant is shown: select another to compare it with.", "unknown")
 _LEAD = "by more than the paired error, the error of speed{}, or 1 % of size"
 
@@ -66,7 +68,7 @@ def figure(scope: Scope) -> Drawing:
 
 
 def headline(scope: Scope) -> str:
-    """Say how many axes the most frequent leader leads by more than the error."""
+    """Say how many axes the most frequent leader leads by more than the error, and which, if they are few."""
     rows = _compared(scope)
     if not rows:
         return "No selected variant was compared with the baseline"
@@ -79,8 +81,12 @@ def headline(scope: Scope) -> str:
     most = max(names, key=lambda name: (names.count(name), name))
     if names.count(most) == len(winners):
         return f"{most} leads on every axis shown"
-    alone = "No other variant leads" if len(set(names)) == 1 else "No variant leads everywhere"
-    return f"{alone}: {most} leads on {names.count(most)} of {len(winners)} axes"
+    axes_led = [name for name, row in winners.items() if row is not None and row["label"] == most]
+    named = f": {formats.listing(axes_led)}" if len(axes_led) <= _MOST_NAMED else ""
+    led = f"{len(axes_led)} of {len(winners)} axes{named}"
+    if len(set(names)) == 1:
+        return f"Only {most} leads, on {led}"
+    return f"No variant leads everywhere: {most} leads on {led}"
 
 
 def _standing(scope: Scope, rows: Sequence[Row]) -> tuple[Sequence[Axis], Mapping[str, Sequence[Row]]]:
