@@ -123,13 +123,20 @@ def tell_equal_speed(scope: Scope, rows: Sequence[Row]) -> Insight | None:
     )
     detail = f"mean KLD of each method's closest variant: {offers}"
     if not comparison.steady:
-        moving = f"moving the limit within {comparison.moved}, the error of the speeds, changes the result"
-        text = f"{place} the methods are tied: {moving}."
-        return Insight(text, "tie", detail)
+        return Insight(f"{_undecided(comparison, scope.in_engine)}.", "tie", detail)
     if ranking.tied:
         return Insight(f"{place} {tie(ranking)}.", ranking.undecided, detail)
     detail = f"so it is with limits of {comparison.moved}; {detail}"
     return Insight(f"{place} {ranking.best} is closest to the baseline.", "finding", detail)
+
+
+def _undecided(comparison: EqualSpeed, in_engine: str) -> str:
+    """Say that limits within the error of the speeds give different answers."""
+    files = f"Of the files that decode {comparison.place.removeprefix('at ')}{in_engine}"
+    same = all(other.best == comparison.ranking.best for other in comparison.others)
+    differ = f"do not all put {comparison.ranking.best} ahead" if same else "give different ones"
+    limits = f"limits of {comparison.moved}, within the error of the speeds, {differ}"
+    return f"{files}, no method is the closest for certain: {limits}"
 
 
 def bits_and_speed(scope: Scope, rows: Sequence[Row], phase: str) -> Insight | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from variant_rows import NONE, row
 
-from dashboard.insights.speeds import bits_and_speed, equal_speed
+from dashboard.insights.speeds import bits_and_speed, equal_speed, tell_equal_speed
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 
@@ -66,3 +66,40 @@ def test_a_method_of_one_file_does_not_narrow_the_speeds_that_are_compared():
     assert beyond is not None
     assert set(beyond.chosen) == {"a", "b"}
     assert equal_speed(scope, [*of_method("a", 10, 11), *of_method("c", 9)]) is None
+
+
+def closest(first: float, last: float) -> str:
+    """What is said at 21 ms per token, where only `a` has a better file, and the error of the speeds is 2 ms.
+
+    `first` is the KLD of b's file that fits 19 ms, beside 0.5 of a's, and `last` of that which fits 23 ms, beside
+    0.1 of a's.
+    """
+    files = {
+        "a": [(10.0, 0.5), (20.0, 0.1), (30.0, 0.001)],
+        "b": [(12.0, first), (22.5, last), (40.0, 0.001)],
+    }
+    rows = [
+        row(
+            method,
+            f"Q{ms}",
+            4,
+            0.1,
+            decode_ms_p10=ms - 2,
+            decode_ms_p50=ms,
+            decode_ms_p90=ms + 2,
+            kld_mean=kld,
+        )
+        for method, timed in files.items()
+        for ms, kld in timed
+    ]
+    insight = tell_equal_speed(Scope(NONE, EVERYTHING), rows)
+    assert insight is not None
+    return insight.text
+
+
+def test_a_method_that_is_the_closest_only_at_some_limits_is_not_for_certain():
+    beginning = "Of the files that decode 47.6 tokens/s or faster, no method is the closest for certain: "
+    limits = "limits of 43.5–52.6 tokens/s, within the error of the speeds, "  # 1000 / 23 and 1000 / 19
+    assert closest(0.6, 0.02) == f"{beginning}{limits}give different ones."
+    assert closest(0.5001, 0.3) == f"{beginning}{limits}do not all put a ahead.", "tied at 19 ms"
+    assert closest(0.6, 0.3) == "At 47.6 tokens/s or faster a is closest to the baseline."
