@@ -90,9 +90,9 @@ def register_exports(server: Flask, library: Library) -> None:
     def made_of_pictures(make: Callable[..., bytes], form: str) -> Response:
         sent = _sent(drawings if form == "pdf" else pictures)
         scope = shown()
-        options = {"editable": True} if form == "pptx" and request.args.get(_EDITABLE) == "1" else {}
-        body = make(scope, sent, _theme(), **options)
-        return _file(body, file_stem(scope, "comparison"), form)
+        editable = form == "pptx" and request.args.get(_EDITABLE) == "1"
+        body = make(scope, sent, _theme(), **({"editable": True} if editable else {}))
+        return _file(body, file_stem(scope, "comparison-editable" if editable else "comparison"), form)
 
     def one_pdf() -> Response:
         from dashboard.export.vector import picture_pdf

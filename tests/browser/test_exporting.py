@@ -142,7 +142,9 @@ def test_deck_and_zip_of_all_views(full: Watched, take: Take) -> None:
     blobs = [shape.image.blob for slide in slides for shape in slide.shapes if shape.shape_type == 13]
     assert len(blobs) == len(SLUGS)
     assert {size_of(blob)[0] for blob in blobs} == {1920}
-    charts = Presentation(io.BytesIO(take("pptx-editable")[1])).slides
+    name, deck = take("pptx-editable")
+    assert name == "Synthetic-135M-comparison-editable.pptx"
+    charts = Presentation(io.BytesIO(deck)).slides
     assert sum(shape.has_chart for slide in charts for shape in slide.shapes) >= 4
     packed = zipfile.ZipFile(io.BytesIO(take("zip")[1]))
     assert {f"images/Synthetic-135M-{slug}.png" for slug in SLUGS} <= set(packed.namelist())

@@ -158,6 +158,17 @@ def test_hostile_pictures_are_refused_in_one_line(
     assert "\n" not in answer.text
 
 
+def test_the_plain_and_the_editable_deck_have_names_of_their_own(client: FlaskClient) -> None:
+    names = []
+    for query in ("", "editable=1"):
+        form = {"size": (io.BytesIO(png()), "x.png")}
+        address = f"/export/comparison.pptx?{query}"
+        answer = client.post(address, data=form, headers=ORIGIN, content_type="multipart/form-data")
+        assert answer.status_code == 200
+        names.append(answer.headers["Content-Disposition"].partition("filename=")[2])
+    assert names == ['"Synthetic-135M-comparison.pptx"', '"Synthetic-135M-comparison-editable.pptx"']
+
+
 def test_too_much_is_refused(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MOST_PER_PICTURE", 50)
     assert post(client, [("size", png())]).status_code == 413
