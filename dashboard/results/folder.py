@@ -46,7 +46,7 @@ def open_manifest(folder: Path) -> Manifest:
     if not (folder / MANIFEST_NAME).is_file():
         raise ResultsError(
             f"{folder}: not a results folder, as it has no {MANIFEST_NAME}; "
-            f"make one with: {HOW_TO_MEASURE} {folder}"
+            f"make one with: {HOW_TO_MEASURE} NEW_FOLDER"
         )
     try:
         return clean_model(read_manifest(folder))

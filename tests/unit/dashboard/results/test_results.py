@@ -52,6 +52,13 @@ def test_empty_folder_names_the_command(tmp_path: Path) -> None:
     assert "python -m evaluator run" in one_line(tmp_path)
 
 
+def test_a_folder_of_other_things_is_not_where_results_are_to_be_written(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("x")
+    message = one_line(tmp_path)
+    assert message.endswith(" --out NEW_FOLDER")
+    assert message.count(str(tmp_path)) == 1
+
+
 def test_foreign_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text('{"name": "some web application"}')
     said = one_line(folder)
