@@ -8,11 +8,8 @@
   const FIRST = ["baseline", "variant", "text", "out", "chunks", "context", "engines"];
   /* What can be chosen from a list of names, by option. */
   const WANTED = { baseline: "model", variant: "model", text: "text", out: "results", comparison: "text" };
-  const LABELS = { baseline: "Baseline", variant: "Variants", text: "Texts", out: "Results folder", chunks: "Windows per text", context: "Tokens per window", kv_cache: "Types of the cache", pre: "Pre-tokenizer", comparison: "Comparison file" };
   /* Where most people begin. */
   const BEGINNING = { run: { text: ["builtin"], out: "results" }, demo: {} };
-
-  const label = (option) => LABELS[option.name] || (option.name[0].toUpperCase() + option.name.slice(1)).replace(/_/g, " ");
 
   function input(option, identity, changed, more) {
     const known = option.known.length ? identity + "-known" : null;
@@ -39,7 +36,7 @@
       field.value = path;
       changed();
     };
-    return button("Browse", () => browse(field.value, wanted, chosen), { "aria-label": "Browse for " + label(option) });
+    return button("Browse", () => browse(field.value, wanted, chosen), { "aria-label": "Browse for " + option.label });
   }
 
   /* Each maker returns the element of an option, and functions that read and set its value. */
@@ -61,9 +58,9 @@
 
     function add(value) {
       const made = option.name === "variant" ? pair(option, identity + count, changed) : single(option, identity + count, changed);
-      made.element.querySelectorAll("input").forEach((field) => field.hasAttribute("aria-label") || field.setAttribute("aria-label", label(option)));
+      made.element.querySelectorAll("input").forEach((field) => field.hasAttribute("aria-label") || field.setAttribute("aria-label", option.label));
       count += 1;
-      const remove = button("×", () => drop(made), { className: "tool remove", "aria-label": "Remove this one of " + label(option) });
+      const remove = button("×", () => drop(made), { className: "tool remove", "aria-label": "Remove this one of " + option.label });
       made.element.append(remove);
       made.set(value);
       entries.push(made);
@@ -87,14 +84,14 @@
     }
 
     set([]);
-    const more = button("+ Add", () => add("").element.querySelector("input").focus(), { "aria-label": "Add to " + label(option) });
+    const more = button("+ Add", () => add("").element.querySelector("input").focus(), { "aria-label": "Add to " + option.label });
     return { element: make("div", {}, rows, more), read: () => entries.map((made) => made.read()).filter(Boolean), set: set };
   }
 
   /* METHOD=SRC in two fields. */
   function pair(option, identity, changed) {
     const method = make("input", { type: "text", className: "field method-name", placeholder: "method", autocomplete: "off", spellcheck: false, oninput: changed, "aria-label": "Method, such as bartowski" });
-    const [source] = input(option, identity, changed, { placeholder: "file, or several with *", "aria-label": "File or glob of " + label(option) });
+    const [source] = input(option, identity, changed, { placeholder: "file, or several with *", "aria-label": "File or glob of " + option.label });
     const row = make("div", { className: "in-row" }, method, source, browser(option, source, changed));
     const read = () => (method.value.trim() || source.value.trim() ? method.value.trim() + "=" + source.value.trim() : "");
     const set = (value) => {
@@ -109,10 +106,10 @@
     const identity = prefix + "-" + option.name;
     const maker = option.kind === "flag" ? flag : option.repeated ? repeated : single;
     const made = maker(option, identity, changed);
-    const name = make("label", option.repeated ? { textContent: label(option) } : { textContent: label(option), for: identity });
-    const told = option.help.replace(/\.$/, "") === label(option) ? null : option.help;
+    const name = make("label", option.repeated ? { textContent: option.label } : { textContent: option.label, for: identity });
+    const told = option.help.replace(/\.$/, "") === option.label ? null : option.help;
     const help = told && make("p", { className: "hint", textContent: told });
-    const around = make("div", { className: "option-field" + (option.kind === "flag" ? " is-flag" : ""), role: option.repeated ? "group" : null, "aria-label": option.repeated ? label(option) : null }, name, made.element, help);
+    const around = make("div", { className: "option-field" + (option.kind === "flag" ? " is-flag" : ""), role: option.repeated ? "group" : null, "aria-label": option.repeated ? option.label : null }, name, made.element, help);
     return { ...made, name: option.name, around: around };
   }
 

@@ -85,9 +85,9 @@
       start: button("Start", () => startRun(request()), { className: "tool primary", id: "measure-start" }),
       said: make("p", { className: "run-error", role: "alert", hidden: true }),
     };
-    const where = make("p", { className: "hint", textContent: "SRC is a .gguf file, several with *, a folder with a checkpoint, or hf:owner/repo. Paths are those of this machine, from " + described.folder + "." });
+    const where = make("p", { className: "hint", textContent: "SRC, below, is where a model is: a .gguf file, several with *, a folder with a checkpoint, or hf:owner/repo. Paths are those of this machine, from " + described.folder + "." });
     const foot = make("div", { className: "measure-foot" }, parts.line, parts.said, make("div", { className: "in-row" }, parts.start, parts.copy));
-    const left = make("section", { className: "box request", "aria-label": "What to measure" }, make("div", { className: "in-row" }, choices, parts.help), ...names.map((name) => forms[name].element), where, foot);
+    const left = make("section", { className: "box request", "aria-label": "What to measure" }, make("div", { className: "in-row" }, choices, parts.help), where, ...names.map((name) => forms[name].element), foot);
     root.replaceChildren(left, run.element);
     choose(names.includes(chosen) ? chosen : names[0]);
   }

@@ -59,24 +59,24 @@ def _texts(option: Option, value: Any) -> list[str]:
     """Return the texts of an option's values; of a flag that is set, one empty text."""
     if option.kind == "flag":
         if value not in (None, True, False):
-            raise LocalError(f"{option.name}: is either on or off")
+            raise LocalError(f"{option.label}: is either on or off")
         return [""] if value else []
     values = value if isinstance(value, list) else [] if value is None else [value]
     if len(values) > (_MOST_VALUES if option.repeated else 1):
-        raise LocalError(f"{option.name}: too many values")
+        raise LocalError(f"{option.label}: too many values")
     return [text for text in (_text(option, item) for item in values) if text]
 
 
 def _text(option: Option, value: Any) -> str:
     if not isinstance(value, str):
-        raise LocalError(f"{option.name}: is not a text")
+        raise LocalError(f"{option.label}: is not a text")
     text = value.strip()
     if len(text) > _MOST_CHARACTERS or "\0" in text:
-        raise LocalError(f"{option.name}: is too long, or holds a character that no name has")
+        raise LocalError(f"{option.label}: is too long, or holds a character that no name has")
     if text and option.kind in ("integer", "number"):
         try:
             int(text) if option.kind == "integer" else float(text)
         except ValueError:
             what = "a whole number" if option.kind == "integer" else "a number"
-            raise LocalError(f"{option.name}: {text[:40]} is not {what}") from None
+            raise LocalError(f"{option.label}: {text[:40]} is not {what}") from None
     return text

@@ -20,6 +20,17 @@ Kind = Literal["flag", "integer", "number", "text", "path"]
 #: Packages without which nothing is measured; the dashboard itself needs none of them.
 _NEEDED = ("gguf", "onnx", "onnxruntime", "tokenizers", "torch", "transformers")
 _SECONDS = 120
+#: Names of options on the page, where they are not the option's own.
+_LABELS = {
+    "variant": "Variants",
+    "text": "Texts",
+    "out": "Results folder",
+    "chunks": "Windows per text",
+    "context": "Tokens per window",
+    "kv_cache": "Types of the cache",
+    "pre": "Pre-tokenizer",
+    "comparison": "Comparison file",
+}
 
 
 class Option(BaseModel):
@@ -37,6 +48,11 @@ class Option(BaseModel):
     max: float | None = None
     help: str = ""
     known: Sequence[str] = ()
+
+    @property
+    def label(self) -> str:
+        """The option's name on the page."""
+        return _LABELS.get(self.name) or self.name.capitalize().replace("_", " ")
 
 
 class Command(BaseModel):

@@ -17,7 +17,7 @@ from dashboard.local.access import Access, json_of
 from dashboard.local.browsing import listing
 from dashboard.local.command import PRINTING, arguments_of, shown
 from dashboard.local.opening import MOST_DROPPED, Opening
-from dashboard.local.options import Options, is_installed
+from dashboard.local.options import Option, Options, is_installed
 from dashboard.local.runner import Runner
 from dashboard.results.library import Library
 
@@ -74,9 +74,13 @@ def _measuring(
 ) -> dict[str, Callable[[], Mapping[str, Any]]]:
     def describe() -> Mapping[str, Any]:
         json_of(request)
-        commands = {name: command.model_dump() for name, command in options.commands().items()}
-        for command in commands.values():
-            command["options"] = [item for item in command["options"] if item["name"] not in PRINTING]
+        commands = {
+            name: {
+                "help": command.help,
+                "options": [_described(option) for option in command.options if option.name not in PRINTING],
+            }
+            for name, command in options.commands().items()
+        }
         return {"commands": commands, "folder": str(Path.cwd())}
 
     def requested() -> tuple[list[str], dict[str, object]]:
@@ -106,6 +110,10 @@ def _measuring(
         return state()
 
     return {"describe": describe, "preview": preview, "start": start, "stop": stop, "state": ask_state}
+
+
+def _described(option: Option) -> Mapping[str, Any]:
+    return {**option.model_dump(), "label": option.label}
 
 
 def _files() -> list[tuple[str, IO[bytes]]]:

@@ -117,8 +117,8 @@ def test_the_error_sentence_is_shown(admitted: Watched, tmp_path: Path) -> None:
     page.click("#measure-start")
     expect(page.locator(".run h2")).to_have_text("The measurement failed", timeout=RUN)
     expect(page.locator(".run .run-error")).to_contain_text("no.gguf: no such file")
-    page.fill("#measure-run-context", "many")
-    expect(page.locator(".request .run-error")).to_have_text("context: many is not a whole number")
+    page.get_by_label("Tokens per window").fill("many")
+    expect(page.locator(".request .run-error")).to_have_text("Tokens per window: many is not a whole number")
     page.get_by_role("button", name="Try the demo").click()
     expect(page.locator("#measure-line")).to_have_text("python -m evaluator demo")
 

@@ -130,6 +130,21 @@ def test_what_is_not_a_value_is_refused(options: Options, values: object) -> Non
         arguments(options, "run", values)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"chunks": "zero"}, "Windows per text: zero is not a whole number"),
+        ({"memory": "much"}, "Memory: much is not a number"),
+        ({"no_speed": "yes"}, "No speed: is either on or off"),
+        ({"out": ["a", "b"]}, "Results folder: too many values"),
+    ],
+)
+def test_an_error_has_the_name_that_the_page_has(options: Options, values: object, said: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        arguments(options, "run", values)
+    assert str(caught.value) == said
+
+
 @pytest.mark.parametrize("name", ["quantize", "export", "", None, 3, "run --force", "../run"])
 def test_only_run_and_demo_are_there(options: Options, name: object) -> None:
     with pytest.raises(LocalError, match="no command"):
