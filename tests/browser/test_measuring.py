@@ -157,6 +157,7 @@ def test_folders_are_opened_by_path_and_by_dropping(
     page.fill("#open-folder", str(tmp_path))
     page.locator(".opening .primary").click()
     expect(said).to_contain_text(str(tmp_path))
+    expect(said).to_have_css("opacity", "1")
     page.fill("#open-folder", str(three_methods))
     page.locator(".opening .primary").click()
     expect(page).to_have_url(re.compile(rf"/\?results={three_methods.name}"))
