@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+import polars as pl
 import pytest
 
 from dashboard.figures.callouts import LINE
@@ -96,8 +97,29 @@ def test_bars_of_the_crowd_have_no_ends(results: Results) -> None:
     assert {0} <= {bar.width for bar in bars if 0 in bar.array} <= {0}
 
 
-def test_files_beyond_the_title_s_range_are_seen_to_reach_it(results: Results) -> None:
+@pytest.fixture
+def earlier(tmp_path: Path) -> Results:
+    """Return the sample as if its rounds had no numbers, so that ranges from p10 to p90 count."""
+    for path in SAMPLE.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    speed = tmp_path / "speed.parquet"
+    frame = pl.read_parquet(speed).with_columns(round=pl.lit(None, pl.UInt32))
+    speed.unlink()
+    frame.write_parquet(speed)
+    return Results.open(tmp_path)
+
+
+def test_what_is_level_by_rounds_is_shaded(results: Results) -> None:
+    figure = SPEED.figure(scope_of(results))
+    (band,) = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert "level with the recommended file" in {note.text for note in figure.layout.annotations}
+    assert band.x0 < max(1000 / row[P50] for row in files(results).values()) <= band.x1
+    assert "Grey lines" not in SPEED.captioned(scope_of(results))
+
+
+def test_files_beyond_the_title_s_range_are_seen_to_reach_it(earlier: Results) -> None:
     """The title says that none is measurably faster: those right of the shaded range begin within it."""
+    results = earlier
     scope, rows = scope_of(results), files(results)
     chosen = Answers.of(scope).chosen
     assert chosen is not None
