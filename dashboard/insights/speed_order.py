@@ -39,10 +39,10 @@ def with_rates(results: Results, rows: Sequence[Row], phase: str) -> list[Row]:
     names = spread_of(phase)
     found = []
     for row in rows:
-        rate, mean = _rate(row, phase), _rounds(results, row, phase).own(str(row["variant_id"]))
+        rate, half = _rate(row, phase), _half(results, row, phase)
         ends = _percentiles(results, row, phase)
-        if rate is not None and mean is not None and mean.has_error:
-            ends = (rate * math.exp(-mean.half), rate * math.exp(mean.half))
+        if rate is not None and half is not None:
+            ends = (rate * math.exp(-half), rate * math.exp(half))
         found.append(row | dict(zip(names, (ends[0], rate, ends[1]), strict=True)))
     return found
 
@@ -68,17 +68,17 @@ def _percentiles(results: Results, row: Row, phase: str) -> tuple[float | None, 
 def speed_error(results: Results, row: Row) -> float | None:
     """Return half the interval of a file's time per decoded token, in ms: 95 % over rounds, else p10 to p90."""
     low, middle, high = (row[name] for name in DECODE_TIME)
-    mean = _rounds(results, row, "decode").own(str(row["variant_id"]))
-    if mean is not None and mean.has_error:
-        return float(middle * math.expm1(mean.half))
+    half = _half(results, row, "decode")
+    if half is not None:
+        return float(middle * math.expm1(half))
     return None if None in (low, high) else float(high - low) / 2
 
 
 def shortest_time(results: Results, row: Row) -> float | None:
     """Return the lower end of a file's time per decoded token, in ms: of the 95 % interval over rounds, else p10."""
     low, middle, _ = (row[name] for name in DECODE_TIME)
-    mean = _rounds(results, row, "decode").own(str(row["variant_id"]))
-    return low if mean is None or middle is None else float(middle * math.exp(-mean.half))
+    half = _half(results, row, "decode")
+    return low if half is None or middle is None else float(middle * math.exp(-half))
 
 
 def lead(results: Results, one: Row, other: Row, phase: str = "decode") -> Estimate | None:
@@ -97,7 +97,7 @@ def is_faster(results: Results, one: Row, other: Row, phase: str = "decode", amo
     differ if neither the ranges from p10 to p90 of their repetitions nor the intervals of their medians overlap.
     """
     ahead = lead(results, one, other, phase)
-    if ahead is not None and ahead.has_error:
+    if ahead is not None:
         return ahead.value > ahead.reach(among)
     slowest, fastest = (range_of(results, row, phase) for row in (one, other))
     return slowest[0] > fastest[1]
@@ -107,19 +107,14 @@ def range_of(results: Results, row: Row, phase: str) -> tuple[float, float]:
     """Return the range of a row's rate: the wider of p10–p90 and 95 % over rounds, or the median without either."""
     rate = _rate(row, phase) or 0.0
     low, high = _percentiles(results, row, phase)
-    mean = _rounds(results, row, phase).own(str(row["variant_id"]))
-    off = math.exp(mean.half) if mean is not None and mean.has_error else 1.0
+    off = math.exp(_half(results, row, phase) or 0.0)
     return min(low or rate, rate / off), max(high or rate, rate * off)
 
 
 def fastest(results: Results, rows: Sequence[Row], phase: str = "decode") -> list[Row]:
     """Return the rows that may be the fastest, by median: those than which none is measurably faster."""
-    middle = spread_of(phase)[1]
-
-    def slowness(row: Row) -> tuple[float, str]:
-        return row[DECODE_TIME[1]] if phase == "decode" else -row[middle], str(row["variant_id"])
-
-    ordered, among = sorted(rows, key=slowness), max(len(rows) - 1, 1)
+    ordered = sorted(rows, key=lambda row: (-(_rate(row, phase) or 0.0), str(row["variant_id"])))
+    among = max(len(rows) - 1, 1)
     return [
         row
         for place, row in enumerate(ordered)
@@ -151,10 +146,16 @@ def judged_by(results: Results, rows: Sequence[Row], phase: str = "decode") -> s
 
 def bars_of(results: Results, rows: Sequence[Row], phase: str) -> str:
     """Return what the ends of `with_rates` are, in words."""
-    known = [_rounds(results, row, phase).own(str(row["variant_id"])) is not None for row in rows]
+    known = [_half(results, row, phase) is not None for row in rows]
     if not any(known):
         return BY_SPREAD
     return "95 %" if all(known) else f"95 % or {BY_SPREAD}"
+
+
+def _half(results: Results, row: Row, phase: str) -> float | None:
+    """Return half the 95 % interval of the ln of a row's speed, over its rounds; None without two of them."""
+    mean = _rounds(results, row, phase).own(str(row["variant_id"]))
+    return None if mean is None else mean.half
 
 
 def _rounds(results: Results, row: Row, phase: str) -> Rounds:

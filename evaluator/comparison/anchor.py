@@ -5,7 +5,7 @@ Times of several runs compare only if the machine is as fast as it was, and only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +36,24 @@ class Anchor:
         untimed = self.store.untimed(task.name, f"{task.engine.prefix}decode_ms_p50")
         return set(self.store.measured(self.plan.model)) - untimed
 
-    def notice(self, task: EngineTask, case_of: Callable[[Candidate], Case]) -> str | None:
+    def notices(self, tasks: Sequence[EngineTask], case_of: Callable[[Candidate], Case]) -> Iterator[str]:
+        """Time the anchor in each engine that times a file for the first time; yield what does not compare."""
+        for of in {task.name: task for task in tasks if task.times}.values():
+            timed = self.timed(of)
+            is_new = (
+                task.item.variant_id not in timed for task in tasks if task.times and task.name == of.name
+            )
+            if any(is_new) and (notice := self._notice(of, timed, case_of)):
+                yield notice
+
+    def _notice(
+        self, task: EngineTask, timed: Collection[str], case_of: Callable[[Candidate], Case]
+    ) -> str | None:
         """Return the notice that times in a task's engine do not compare with earlier ones; None if they do.
 
         They do if none are there, and if the anchor cannot be timed, which is reported. It is the smallest of the
         plan's files that are timed already, because it takes the shortest time.
         """
-        timed = self.timed(task)
         known = [item for item in (self.plan.baseline, *self.plan.variants) if item.variant_id in timed]
         anchor = min(known, key=lambda item: (item.file.size_bytes, item.variant_id), default=None)
         if anchor is None:

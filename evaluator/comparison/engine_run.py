@@ -49,7 +49,8 @@ class EngineRun:
         self._plan, self._store, self._progress, self._states = plan, store, progress, states
         self._kinds = {name: ENGINES.get(name) for name in asked.engines}
         self._speed, self._deep, self._caches = asked.speed, asked.deep, asked.kv_cache
-        self._rounds, self._at_least = asked.rounds or ROUNDS, asked.rounds or 0
+        self._rounds = asked.rounds or ROUNDS
+        self._at_least = (asked.rounds or 0) if asked.speed else 0
         self._exercise = Exercise.of(plan.windows[0].ids)
         self._anchor = Anchor(plan, store, progress, self._exercise)
         self._memory = EngineMemory(plan, store, progress, asked.kv_cache)
@@ -86,7 +87,9 @@ class EngineRun:
         tasks = [task for name, engine in engines.items() for task in self._tasks(name, engine)]
         if tasks:
             self._record_settings(tasks, means)
-            self._check_speed(tasks)
+            for notice in self._anchor.notices(tasks, self._case):
+                self._warn(notice)
+                self._note([notice])
         for engine in dict.fromkeys(task.engine for task in tasks if task.times):
             if engine.notice:
                 self._warn(engine.notice)
@@ -119,14 +122,6 @@ class EngineRun:
         self._store.update_manifest(**means, engines=earlier | settings)
         self._note(notices)
 
-    def _check_speed(self, tasks: Sequence[EngineTask]) -> None:
-        """Note where the machine is not as fast as it was when other files of the model were timed."""
-        new = [task for task in tasks if task.times and task.item.variant_id not in self._anchor.timed(task)]
-        for task in {task.name: task for task in new}.values():
-            if notice := self._anchor.notice(task, self._case):
-                self._warn(notice)
-                self._note([notice])
-
     def _note(self, notices: Sequence[str]) -> None:
         """Add to what a reader of the folder must know."""
         self._store.update_manifest(notices=list(dict.fromkeys([*self._store.manifest.notices, *notices])))
@@ -149,7 +144,8 @@ class EngineRun:
         unscored = self._store.without(engine.loss) if engine.loss else untimed
         for item in (self._plan.baseline, *self._plan.variants):
             losses, times = item.variant_id in unscored, item.variant_id in untimed
-            times |= self._speed and rounds_in(self._store.timings(item.variant_id, name)) < self._at_least
+            if self._at_least and not times:
+                times = rounds_in(self._store.timings(item.variant_id, name)) < self._at_least
             rows = self._store.rows(KV_CACHE, item.variant_id).filter(engine=name)
             known = set((rows.drop_nulls("decode_ms_p50") if self._speed else rows)["cache_type"])
             caches = tuple(kind for kind in self._caches if kind in engine.cache_types and kind not in known)
