@@ -200,6 +200,8 @@ class _Sample:
                 windows=model.calibration,
             ),
         )
+        if model.engines:
+            whole = whole.model_copy(update={"engines": model.engines})
         attributing = whole.model_copy(
             update={
                 "variants": _sources(files, model.attributed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import gguf
 import polars as pl
@@ -12,6 +13,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.commands.sample import SampleTexts, run_sample
 from evaluator.commands.sample_models import METHODS, SAMPLE, SampleModel
+from evaluator.engines import ENGINES
 from evaluator.models.sources.packaged import PACKAGED_MODELS
 from evaluator.models.sources.resolve import sha256_of
 from evaluator.quantize.recipe import choices
@@ -20,6 +22,7 @@ from evaluator.results.reader import read_frame, read_manifest
 from evaluator.support.errors import RequestError
 from evaluator.texts.sources import BUILT_IN_DOMAINS
 
+SHOWN = Path(__file__).parents[4] / "sample_results"
 QUIET = Console(quiet=True)
 WINDOWS_PER_BUILT_IN_TEXT = 5
 
@@ -55,6 +58,20 @@ def test_windows_are_those_of_the_model_or_fewer(model: SampleModel):
     assert model.chunks_of("w", None) == {"w": text, **dict.fromkeys(BUILT_IN_DOMAINS, each)}
     assert set(model.chunks_of("w", 1).values()) == {1}
     assert each <= WINDOWS_PER_BUILT_IN_TEXT
+
+
+@pytest.mark.parametrize("model", SAMPLE.values(), ids=list(SAMPLE))
+def test_the_results_that_are_shown_are_those_of_the_plan(model: SampleModel):
+    rows = read_frame(SHOWN, VARIANTS).filter(pl.col("model") == model.name)
+    shown = rows.filter(~pl.col("is_baseline"))
+    assert sorted(shown.select("method", "quant").iter_rows()) == sorted(model.variants)
+    timed = {name: rows[f"{engine.prefix}decode_ms_p50"] for name, engine in ENGINES}
+    assert {name for name, times in timed.items() if times.null_count() == 0} == set(
+        model.engines or ENGINES.names()
+    )
+    assert all(times.null_count() in (0, len(rows)) for times in timed.values())
+    attributed = shown.filter(pl.col("attribution_additivity").is_not_null())
+    assert list(attributed.select("method", "quant").iter_rows()) == list(model.attributed)
 
 
 def test_every_model_is_a_known_source():
