@@ -107,6 +107,11 @@ def outermost(groups: Mapping[str, Sequence[Row]]) -> tuple[dict[str, Row], dict
     return fewest, most
 
 
+def types_of(rows: Sequence[Row]) -> str:
+    """Name all types of the variants: `Q4_K_M and UD-Q4_K_XL`."""
+    return formats.listing(sorted({str(row["quant"]) for row in rows}))
+
+
 def place_name(rows: Sequence[Row]) -> str:
     """Name the variants' common type, else their bits per weight."""
     quants = {str(row["quant"]) for row in rows}

@@ -17,7 +17,7 @@ from dashboard.insights.claim_rules import (
 )
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.confidence import SURE, entropy_gap, moved, shares
-from dashboard.insights.matching import one_type
+from dashboard.insights.matching import one_type, types_of
 from dashboard.results.rows import Row
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
@@ -79,7 +79,9 @@ def _uniform(case: Case) -> Claim:
         f"{method} {formats.with_error(-gap.value, gap.half, plus=True)}" for method, gap in ahead.items()
     ]
     listed = formats.listing(numbers, 6)
-    evidence = f"Entropy of the five shares against that of {name}, in nats, paired: {listed}."
+    evidence = (
+        f"Entropy of the five shares against that of {name} in nats, paired, {types_of(rows)}: {listed}."
+    )
     return extreme(_UNIFORM, name, ahead, evidence)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dashboard.insights import Claim
 from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, extreme, untestable
 from dashboard.insights.claims import JUDGES
-from dashboard.insights.matching import one_type
+from dashboard.insights.matching import one_type, types_of
 from dashboard.results.statistics import Estimate
 from dashboard.results.token_summaries import DeltaSummary
 from dashboard.style import formats
@@ -25,7 +25,7 @@ def claims(case: Case) -> list[Claim]:
         row["method"]: case.scope.results.delta(str(row["variant_id"]), case.scope.selection) for row in rows
     }
     known = {method: summary for method, summary in summaries.items() if summary is not None}
-    types = formats.listing(sorted({row["quant"] for row in rows}))
+    types = types_of(rows)
     return [
         _extreme(
             _NARROW, case, BARTOWSKI, known, lambda s: s.iqr, f"interquartile range in nats, {types}", -1
