@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboard.figures import axes
-from dashboard.insights.layers import Cell, Measure, Parts
+from dashboard.insights.layer_measures import Measure
+from dashboard.insights.layers import Cell, Parts
 from dashboard.style import formats
 
 _WIDE_RANGE = 30

@@ -23,7 +23,8 @@ from dashboard.figures.drawing import Drawing
 from dashboard.figures.panels import Panels
 from dashboard.figures.picked import frame_rows, tick
 from dashboard.insights.experts import worst_in
-from dashboard.insights.layers import WHOLE, Cell, Measure, Parts, Shown, usual_type
+from dashboard.insights.layer_measures import Measure
+from dashboard.insights.layers import WHOLE, Cell, Parts, Shown, usual_type
 from dashboard.results.rows import Row
 from dashboard.style import formats, names, roles
 from dashboard.style.theme import GAP, MARK

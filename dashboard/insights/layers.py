@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from dashboard.insights.layer_measures import Measure
 from dashboard.results.results import Results
 from dashboard.results.rows import Row
 from dashboard.results.statistics import Estimate, gini
@@ -22,8 +23,9 @@ ATTENTION = tuple(role for role in ROLES if role.startswith("attn_"))
 FEED_FORWARD = tuple(role for role in ROLES if role.startswith("ffn_"))
 _INNER = (*ATTENTION, *FEED_FORWARD)
 WHOLE = "layer"
-_LEAST_LAYERS = 6
 _T = TypeVar("_T")
+#: The fewest layers whose spread is described.
+LEAST_LAYERS = 6
 #: A Gini coefficient over layers below this counts as even.
 EVEN = 0.2
 #: A layer (-1 for embedding and head) and a role in it.
@@ -32,68 +34,6 @@ Cell = tuple[int, str]
 Values = Mapping[Cell, float]
 #: Relative weight error of every expert, by number; None where there is no meaningful one.
 Errors = Sequence[float | None]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A quantity of the layer frame: its key in the URL, its column, its full name, a noun, and its unit.
-
-    Values are shown multiplied by `scale`, and `sentence` puts one into words. A measure `of_layers` has one value
-    per layer and none per role; if it is `of_routing` too, only layers with experts have it.
-    """
-
-    key: str
-    column: str
-    name: str
-    noun: str
-    unit: str = ""
-    scale: float = 1.0
-    sentence: str = "{noun} {value}"
-    of_layers: bool = False
-    of_routing: bool = False
-
-    @property
-    def title(self) -> str:
-        """The name with the unit, for an axis."""
-        return f"{self.name} ({self.unit})" if self.unit else self.name
-
-    def written(self, value: float) -> str:
-        """Write a value with its unit."""
-        return f"{formats.number(self.scale * value)} {self.unit}".rstrip()
-
-    def worded(self, value: float) -> str:
-        """Write a value with its name and its unit."""
-        return f"{self.name} {self.written(value)}"
-
-    def in_a_sentence(self, value: float) -> str:
-        """Write a value so that a sentence can end with it."""
-        return self.sentence.format(noun=self.noun, value=self.written(value))
-
-
-WEIGHT = Measure("weight", "weight_error", "relative weight error", "weight error")
-HIDDEN = Measure("hidden", "hidden_error", "relative output error", "output error", of_layers=True)
-ATTRIBUTION = Measure("attribution", "attribution_kld", "KLD of this part alone", "KLD", "nats")
-ROUTING = Measure(
-    "routing",
-    "routing_changed",
-    "tokens with other experts",
-    "share of tokens with other experts",
-    "%",
-    scale=100,
-    sentence="{value} of the sampled tokens get other experts",
-    of_layers=True,
-    of_routing=True,
-)
-ROUTERS = Measure(
-    "routers",
-    "routing_kld",
-    "divergence of the router",
-    "router's KLD",
-    "nats",
-    of_layers=True,
-    of_routing=True,
-)
-MEASURES = (ATTRIBUTION, WEIGHT, HIDDEN, ROUTING, ROUTERS)
 
 
 @dataclass(frozen=True)
@@ -127,20 +67,6 @@ class Shown:
     def labels(self) -> dict[str, str]:
         """The names of the variants by id."""
         return {str(row["variant_id"]): str(row["label"]) for row in self.rows}
-
-
-def measured(layers: pl.DataFrame) -> list[Measure]:
-    """Return the measures that the frame has, most telling first."""
-    return [measure for measure in MEASURES if layers[measure.column].is_not_null().any()]
-
-
-def having(results: Results, rows: Sequence[Row], measure: Measure) -> list[Row]:
-    """Return the rows that have the measure in some layer and role."""
-    layers = results.layers()
-    if layers is None:
-        return []
-    ids = set(layers.filter(pl.col(measure.column).is_not_null())["variant_id"].unique())
-    return [row for row in rows if row["variant_id"] in ids]
 
 
 def values_of_all(results: Results, rows: Sequence[Row], measure: Measure) -> list[float]:
@@ -246,7 +172,7 @@ def depth(values: Values) -> list[float]:
 
 def concentration(values: Sequence[float]) -> float | None:
     """Return the Gini coefficient over layers: 0 for an even spread; None for fewer than six layers."""
-    return gini(values) if len(values) >= _LEAST_LAYERS else None
+    return gini(values) if len(values) >= LEAST_LAYERS else None
 
 
 def first_third(values: Values) -> Estimate | None:
@@ -269,7 +195,7 @@ def _against(part: Sequence[float], rest: Sequence[float]) -> Estimate | None:
 
     Above 0: the part is hit harder. None for fewer than six layers in all, or if a value is not positive.
     """
-    if len(part) + len(rest) < _LEAST_LAYERS or len(rest) < 2 or not part or min(*part, *rest) <= 0:
+    if len(part) + len(rest) < LEAST_LAYERS or len(rest) < 2 or not part or min(*part, *rest) <= 0:
         return None
     ours, theirs = [math.log(value) for value in part], [math.log(value) for value in rest]
     error = _spread(theirs) * math.sqrt(1 / len(ours) + 1 / len(theirs))

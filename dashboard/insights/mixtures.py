@@ -9,7 +9,8 @@ from statistics import fmean
 import polars as pl
 
 from dashboard.insights import Insight, experts
-from dashboard.insights.layers import HIDDEN, ROUTING, Values, cells
+from dashboard.insights.layer_measures import HIDDEN, ROUTING
+from dashboard.insights.layers import Values, cells
 from dashboard.results.results import Results
 from dashboard.results.rows import Row
 from dashboard.results.statistics import rank_correlation

@@ -31,6 +31,10 @@ TERMS = (
         ("KL divergence",),
     ),
     Term(
+        "attribution",
+        "The KLD that one part of a file causes alone: its matrix is quantized and all others are the baseline's.",
+    ),
+    Term(
         "nats",
         "The unit of losses and divergences, with natural logarithms. A loss of 0.01 nats per token is about 1 % of "
         "perplexity.",

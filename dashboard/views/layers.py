@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 
 from dashboard.figures import charts, experts, heatmaps
@@ -11,15 +12,18 @@ from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
 from dashboard.insights.experts import opened
 from dashboard.insights.layer_findings import findings
+from dashboard.insights.layer_measures import MEASURES, Measure, having, shared
 from dashboard.insights.layer_titles import title
-from dashboard.insights.layers import MEASURES, Measure, Shown, having, measured, parts, values_of_all
+from dashboard.insights.layers import Shown, parts, values_of_all
 from dashboard.insights.mixes import mixes
 from dashboard.insights.picks import Telling
 from dashboard.insights.tier import Tier, tier
+from dashboard.insights.undrawn import undrawn
 from dashboard.results.exported import layers
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
 from dashboard.results.scope import Scope
+from dashboard.style import formats
 from dashboard.views import Absent, Option, View, missing
 from evaluator.results.files import LAYERS
 
@@ -27,7 +31,7 @@ _ROUTING = {"routing": "other experts", "routers": "router KLD"}
 
 
 _CAPTIONS = {
-    "best": "Most telling: attribution if it was measured, else weight error, else output error.",
+    "best": "Most telling: attribution if all drawn files have it, else weight error, else output error.",
     "weight": "Weight error: relative error of a part's weights.",
     "hidden": "Output error: relative error of a layer's output.",
     "attribution": "Attribution: KLD when only this part is quantized.",
@@ -52,8 +56,8 @@ _OPEN = (
 def _unmeasured(results: Results) -> frozenset[str]:
     """Return the measures of routing that a folder lacks, as one without experts does."""
     frame = results.layers()
-    known = {measure.key for measure in measured(frame)} if frame is not None else set()
-    return frozenset(_ROUTING) - known
+    routing = [measure for measure in MEASURES if measure.of_routing]
+    return frozenset(one.key for one in routing if frame is None or frame[one.column].is_null().all())
 
 
 _MEASURE = Option(
@@ -74,20 +78,15 @@ _MANY_ROLES, _ONE_ROW = 12, 3
 
 
 def chosen(scope: Scope) -> tuple[Shown, Tier] | None:
-    """Return the measure and the variants that have it, and how these were chosen; None if there are none.
-
-    The measure is the selected one, by default the most telling one that a chosen variant has.
-    """
+    """Return the measure and the variants that have it, and how these were chosen; None if there are none."""
     return scope.once("layers chosen", lambda: _chosen(scope))
 
 
 def _chosen(scope: Scope) -> tuple[Shown, Tier] | None:
     measure, rows = _measured(scope)
-    frame = scope.results.layers()
-    if frame is None or measure is None:
+    if measure is None or not rows:
         return None
-    many = not measure.of_layers and frame["role"].n_unique() > _MANY_ROLES
-    drawn = tier(VIEW.applied(scope), rows, _ONE_ROW if many else _MOST_PANELS)
+    drawn = tier(VIEW.applied(scope), rows, _MOST_PANELS if measure.of_layers else _panels(scope.results))
     shown = drawn.rows
     if measure.of_layers and len(rows) <= _MOST_STRIPS:
         there = {row["variant_id"] for row in shown}
@@ -97,14 +96,28 @@ def _chosen(scope: Scope) -> tuple[Shown, Tier] | None:
 
 
 def _measured(scope: Scope) -> tuple[Measure | None, list[Row]]:
-    """Return the measure, and the files of one model on one device that have it."""
-    frame = scope.results.layers()
-    known = measured(frame) if frame is not None else []
-    asked = _MEASURE.offered(scope.results, scope.selection)
-    candidates = [measure for measure in MEASURES if measure.key == asked] or known
-    selected = one_place(scope.rows)
-    pairs = ((measure, having(scope.results, selected, measure)) for measure in candidates)
-    return next(((measure, rows) for measure, rows in pairs if rows), (None, []))
+    """Return the selected measure or the default one, and the files of one model on one device that have it."""
+    return scope.once("layers measured", lambda: _having_it(scope))
+
+
+def _having_it(scope: Scope) -> tuple[Measure | None, list[Row]]:
+    asked, selected = _MEASURE.offered(scope.results, scope.selection), one_place(scope.rows)
+    measure = next((one for one in MEASURES if one.key == asked), None) or _default(scope, selected)
+    return measure, [] if measure is None else having(scope.results, selected, measure)
+
+
+def _default(scope: Scope, selected: Sequence[Row]) -> Measure | None:
+    """Return the most telling measure that all files to draw have; picks do not change it."""
+    unpicked = VIEW.applied(scope).narrowed(picked=frozenset())
+    known = having(scope.results, selected)
+    return shared(scope.results, tier(unpicked, known, _panels(scope.results)).rows)
+
+
+def _panels(results: Results) -> int:
+    """Return how many heatmaps of roles there is room for."""
+    frame = results.layers()
+    many = frame is not None and frame["role"].n_unique() > _MANY_ROLES
+    return _ONE_ROW if many else _MOST_PANELS
 
 
 def figure(scope: Scope) -> Drawing:
@@ -131,22 +144,54 @@ def figure(scope: Scope) -> Drawing:
 def headline(scope: Scope) -> str:
     """Write the framed part's value, else name the role with the largest mean over the shown variants."""
     found = chosen(scope)
-    if found is None:
-        return "No selected variant has layer measurements"
-    return title(found[0], scope.selection).text
+    if found is not None:
+        return title(found[0], scope.selection).text
+    measure, _ = _measured(scope)
+    what = f"a measured {measure.noun}" if measure is not None else "layer measurements"
+    return f"No selected variant has {what}"
 
 
 def insights(scope: Scope) -> list[Insight]:
     """Describe what the shown values say, then mixtures, then what is shown and what is not."""
     found = chosen(scope)
     if found is None:
-        return [NOTHING]
+        return _lacking(scope) or [NOTHING]
     shown, drawn = found
     parts_of = [findings(shown, scope.selection), mixtures.statements(scope.results, shown.rows)]
     said = parts_of[::-1] if shown.measure.of_routing else parts_of
     passing = scope.rows
     how = drawn.told if len(shown.rows) < len(passing) else []
-    return [*said[0], *said[1], *how, *elsewhere(passing, one_place(passing)), *mixes(scope, shown.rows)]
+    lacking = [*_lacking(scope), *_more_telling(scope, shown.measure)]
+    about = elsewhere(passing, one_place(passing))
+    return [*said[0], *said[1], *how, *about, *lacking, *mixes(scope, shown.rows)]
+
+
+def _lacking(scope: Scope) -> list[Insight]:
+    """Name the files of the drawn model and device that cannot be drawn, because they lack the measure."""
+    measure, rows = _measured(scope)
+    if measure is None:
+        return []
+    return undrawn(one_place(scope.rows), rows, f"{measure.noun} was not measured")
+
+
+def _more_telling(scope: Scope, drawn: Measure) -> list[Insight]:
+    """Name the files that have a more telling measure than what is drawn by default, because others lack it."""
+    if _MEASURE.offered(scope.results, scope.selection) != "best":
+        return []
+    selected = one_place(scope.rows)
+    found = {
+        measure: having(scope.results, selected, measure) for measure in MEASURES[: MEASURES.index(drawn)]
+    }
+    return [
+        Insight(
+            f"The {measure.noun} of {formats.listing([str(row['label']) for row in rows])} was measured, too: "
+            f"“{_MEASURE.name}: {measure.noun}” shows it.",
+            "note",
+            "by default the most telling measure that all drawn files have is shown",
+        )
+        for measure, rows in found.items()
+        if rows
+    ]
 
 
 def noted(scope: Scope) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from dashboard.insights import Claim
 from dashboard.insights.claim_rules import BARTOWSKI, MAIN, UNSLOTH, Case, absent, unknown, untestable
 from dashboard.insights.claims import JUDGES
+from dashboard.insights.layer_measures import ATTRIBUTION, Measure, having, shared
 from dashboard.insights.layers import (
     EVEN,
+    LEAST_LAYERS,
     Values,
     attention_share,
     cells,
@@ -16,10 +20,10 @@ from dashboard.insights.layers import (
     depth,
     first_third,
     last_part,
-    measured,
     times,
 )
-from dashboard.insights.matching import one_type
+from dashboard.insights.matching import one_type, types_of
+from dashboard.results.rows import Row, by_method
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 
@@ -30,66 +34,119 @@ _EARLY = "unsloth's early layers are hit harder than its later ones."
 _LAST = "The last layers are affected less."
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """One file per method, the measure that they share, and the methods of which no file has it."""
+
+    case: Case
+    measure: Measure
+    rows: Mapping[str, Row]
+    values: Mapping[str, Values]
+    unmeasured: Collection[str]
+
+    @classmethod
+    def of(cls, case: Case) -> _Compared | None:
+        """Compare measured files of one type by the most telling measure that all of them have; None without any."""
+        results = case.scope.results
+        rows = one_type(having(results, case.rows))
+        measure = shared(results, rows)
+        if measure is None:
+            return None
+        values = cells(results, rows, measure)
+        known = {str(row["method"]): row for row in rows if values[row["variant_id"]]}
+        return cls(
+            case,
+            measure,
+            known,
+            {method: values[row["variant_id"]] for method, row in known.items()},
+            by_method(case.rows).keys() - by_method(having(results, case.rows, measure)).keys(),
+        )
+
+    def name(self, method: str) -> str | None:
+        """Return a compared method's name as spelled in this folder; None if none of its files is compared."""
+        return next((name for name in self.rows if name.lower() == method), None)
+
+    @property
+    def gone(self) -> str:
+        """Name the methods of which no file has the measure, as a sentence that follows; empty if all have it."""
+        return f" Not measured of {formats.listing(sorted(self.unmeasured))}." if self.unmeasured else ""
+
+    def where(self, methods: Collection[str]) -> str:
+        """Name the measure, and the types of the files of some methods."""
+        return f"by {self.measure.noun}, {types_of([self.rows[method] for method in methods])}"
+
+    def lacking(self, text: str, *methods: str) -> Claim:
+        """Return a claim about methods of which at least one has no compared file, with what is missing."""
+        gone = [method for method in methods if self.name(method) is None]
+        unmeasured = [method for method in gone if method in map(str.lower, self.unmeasured)]
+        if unmeasured:
+            how = "run with --attribution" if self.measure is ATTRIBUTION else "run without --no-layers"
+            return untestable(text, f"{self.measure.noun} of a file of {formats.listing(unmeasured)}: {how}")
+        if len(methods) == 1 and self.case.name(gone[0]) is None:
+            return absent(text, self.case, gone[0])
+        return untestable(text, f"a file of {formats.listing(gone)} of a type that the others have")
+
+
 @JUDGES.register("layers")
 def claims(case: Case) -> list[Claim]:
-    """Judge attention, concentration, early and last layers on variants of one type, by the most telling measure."""
-    layers = case.scope.results.layers()
-    known = measured(layers) if layers is not None else []
-    rows = one_type(case.rows)
-    if not known or not rows:
-        missing = "errors per layer (layers.parquet): run without --no-layers" if rows else "a selected file"
+    """Judge attention, concentration, early and last layers on variants of one type, by a measure that they share."""
+    compared = _Compared.of(case)
+    if compared is None:
+        missing = (
+            "errors per layer (layers.parquet): run without --no-layers" if case.rows else "a selected file"
+        )
         return [untestable(text, missing) for text in (_ATTENTION, _CONCENTRATED, _EARLY, _LAST)]
-    values = cells(case.scope.results, rows, known[0])
-    shown = {row["method"]: str(row["variant_id"]) for row in rows}
-    where = f"by {known[0].noun}, {formats.listing(sorted({row['quant'] for row in rows}))}"
-    unsloth = {method: name for method, name in shown.items() if method.lower() == UNSLOTH}
-    early = _ratio(_EARLY, values, unsloth, f"first third / rest {where}", first_third, more=True)
+    unsloth = compared.name(UNSLOTH)
+    early = partial(_ratio, _EARLY, compared, "first third / rest", first_third)
     return [
-        _ratio(_ATTENTION, values, shown, f"attention / feed-forward {where}", attention_share, more=True),
-        _concentrated(values, shown, where),
-        early if unsloth else absent(_EARLY, case, UNSLOTH),
-        _ratio(_LAST, values, shown, f"last tenth and head / rest {where}", last_part, more=False),
+        _ratio(_ATTENTION, compared, "attention / feed-forward", attention_share),
+        _concentrated(compared),
+        compared.lacking(_EARLY, UNSLOTH) if unsloth is None else early(alone=unsloth),
+        _ratio(_LAST, compared, "last tenth and head / rest", last_part, more=False),
     ]
 
 
 def _ratio(
     text: str,
-    values_of: Mapping[str, Values],
-    shown: Mapping[str, str],
+    compared: _Compared,
     ratio: str,
     of: Callable[[Values], Estimate | None],
     *,
-    more: bool,
+    alone: str | None = None,
+    more: bool = True,
 ) -> Claim:
-    """Judge that every method's log ratio is above 0 (`more`) or below it."""
-    values = {method: value for method, name in shown.items() if (value := of(values_of[name])) is not None}
+    """Judge that the log ratio of one method, or of every one, is above 0 (`more`) or below it."""
+    methods = list(compared.values) if alone is None else [alone]
+    values = {method: value for method in methods if (value := of(compared.values[method])) is not None}
     if not values:
-        return untestable(
-            text, f"errors of enough layers of the compared files of {formats.listing(list(shown))} ({ratio})"
-        )
+        files = f"the compared files of {formats.listing(methods)}"
+        return untestable(text, f"{compared.measure.noun} of enough layers of {files} ({ratio})")
     ratios = formats.listing([f"{method} {times(value)}" for method, value in values.items()], 6)
-    evidence = f"{ratios}: {ratio}, 95 % over layers."
-    above, below = [v.low > 0 for v in values.values()], [v.high < 0 for v in values.values()]
-    right, wrong = (above, below) if more else (below, above)
-    if all(right):
+    evidence = f"{ratios}: {ratio} {compared.where(values)}, 95 % over layers."
+    return harder(text, values, evidence + (compared.gone if alone is None else ""), more=more)
+
+
+def harder(text: str, values: Mapping[str, Estimate], evidence: str, *, more: bool) -> Claim:
+    """Judge that every log ratio is above 0 (`more`) or below it."""
+    towards = {method: value.times(1 if more else -1) for method, value in values.items()}
+    if all(value.low > 0 for value in towards.values()):
         return Claim(text, "holds", evidence)
-    return Claim(text, "fails" if any(wrong) else "unknown", evidence)
+    if any(value.high < 0 for value in towards.values()):
+        return Claim(text, "fails", evidence)
+    return unknown(text, evidence)
 
 
-def _concentrated(values: Mapping[str, Values], shown: Mapping[str, str], where: str) -> Claim:
-    names = {method.lower(): name for method, name in shown.items()}
-    if MAIN not in names or BARTOWSKI not in names:
-        lacking = [method for method in (MAIN, BARTOWSKI) if method not in names]
-        return untestable(
-            _CONCENTRATED, f"a file of {formats.listing(lacking)} of a type that the others have"
-        )
-    ours, theirs = (concentration(depth(values[names[method]])) for method in (MAIN, BARTOWSKI))
+def _concentrated(compared: _Compared) -> Claim:
+    main, bartowski = compared.name(MAIN), compared.name(BARTOWSKI)
+    if main is None or bartowski is None:
+        return compared.lacking(_CONCENTRATED, MAIN, BARTOWSKI)
+    ours, theirs = (concentration(depth(compared.values[method])) for method in (main, bartowski))
     if ours is None or theirs is None:
-        return untestable(_CONCENTRATED, "errors of more layers")
+        return untestable(_CONCENTRATED, f"{compared.measure.noun} of at least {LEAST_LAYERS} layers")
     numbers = f"main {formats.number(ours, 2)}, bartowski {formats.number(theirs, 2)}"
     scale = f"0 even, 1 all in one layer; under {EVEN} counts as even"
-    evidence = f"Gini coefficient over layers {where}: {numbers} ({scale})."
-    return concentrated(ours, theirs, evidence)
+    where = compared.where((main, bartowski))
+    return concentrated(ours, theirs, f"Gini coefficient over layers {where}: {numbers} ({scale}).")
 
 
 def concentrated(ours: float, theirs: float, evidence: str) -> Claim:

@@ -9,7 +9,8 @@ from results_factory import make_results
 
 from dashboard.figures import axes, charts, heatmaps
 from dashboard.figures.colour_scale import Scale
-from dashboard.insights.layers import ATTRIBUTION, Parts, Shown
+from dashboard.insights.layer_measures import ATTRIBUTION
+from dashboard.insights.layers import Parts, Shown
 from dashboard.results import rows
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope

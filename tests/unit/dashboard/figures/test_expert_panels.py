@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 import pytest
 
 from dashboard.figures.experts import panels
-from dashboard.insights.layers import WEIGHT, Cell, Errors, Parts, Shown
+from dashboard.insights.layer_measures import WEIGHT
+from dashboard.insights.layers import Cell, Errors, Parts, Shown
 
 ROLE = "ffn_down_exps"
 FOUND: dict[Cell, Errors] = {

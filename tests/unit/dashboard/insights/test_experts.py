@@ -10,7 +10,8 @@ from mixture_results import WORST, WORST_BY, make_mixture_results
 from results_factory import make_results
 
 from dashboard.insights.experts import opened, statements, worst_in, worst_of
-from dashboard.insights.layers import ATTRIBUTION, HIDDEN, WEIGHT, Measure, Parts, Shown
+from dashboard.insights.layer_measures import ATTRIBUTION, HIDDEN, WEIGHT, Measure
+from dashboard.insights.layers import Parts, Shown
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
