@@ -12,6 +12,7 @@ from dashboard.insights import Insight, Kind
 from dashboard.insights.experts import worst_of
 from dashboard.insights.layers import (
     EVEN,
+    SLIGHT,
     Shown,
     Values,
     attention_share,
@@ -28,7 +29,6 @@ from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 
 _MOST_NOTES = 3
-_SLIGHT = math.log(1.1)
 _T = TypeVar("_T")
 
 
@@ -86,7 +86,7 @@ def _attention(shown: Shown) -> Insight | None:
         return None
     detail = f"attention / feed-forward by {shown.measure.noun}: {_ratios(values)}"
     if all(value.low > 0 for value in values.values()):
-        slightly = " slightly" if all(value.value < _SLIGHT for value in values.values()) else ""
+        slightly = " slightly" if all(value.value < SLIGHT for value in values.values()) else ""
         text = f"As a whole, attention is hit{slightly} harder than feed-forward."
         return Insight(text, "finding", detail, effect=_widest(values))
     if all(value.high < 0 for value in values.values()):

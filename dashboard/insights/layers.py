@@ -28,6 +28,8 @@ _T = TypeVar("_T")
 LEAST_LAYERS = 6
 #: A Gini coefficient over layers below this counts as even.
 EVEN = 0.2
+#: Log ratios below this are slight.
+SLIGHT = math.log(1.1)
 #: A layer (-1 for embedding and head) and a role in it.
 Cell = tuple[int, str]
 #: Measured values of one variant.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from dashboard.insights.layer_measures import ATTRIBUTION, Measure, having, shar
 from dashboard.insights.layers import (
     EVEN,
     LEAST_LAYERS,
+    SLIGHT,
     Values,
     attention_share,
     cells,
@@ -127,13 +129,20 @@ def _ratio(
 
 
 def harder(text: str, values: Mapping[str, Estimate], evidence: str, *, more: bool) -> Claim:
-    """Judge that every log ratio is above 0 (`more`) or below it."""
+    """Judge that every log ratio is above 0 (`more`) or below it.
+
+    It fails, too, if one does not measurably differ from 0 and its interval excludes what is more than slight.
+    """
     towards = {method: value.times(1 if more else -1) for method, value in values.items()}
     if all(value.low > 0 for value in towards.values()):
         return Claim(text, "holds", evidence)
     if any(value.high < 0 for value in towards.values()):
         return Claim(text, "fails", evidence)
-    return unknown(text, evidence)
+    level = [method for method, value in towards.items() if value.low <= 0 and value.high < SLIGHT]
+    if not level:
+        return unknown(text, evidence)
+    bound = formats.number(math.exp(SLIGHT if more else -SLIGHT), 3)
+    return Claim(text, "fails", f"{evidence} The interval of {formats.listing(level)} excludes {bound} ×.")
 
 
 def _concentrated(compared: _Compared) -> Claim:

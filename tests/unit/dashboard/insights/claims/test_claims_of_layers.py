@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import polars as pl
@@ -10,10 +11,12 @@ from results_factory import make_results
 
 from dashboard.insights import Claim
 from dashboard.insights.claims import every
+from dashboard.insights.claims.layers import harder
 from dashboard.results.one_model import one_model
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
 
 SAMPLE = Path(__file__).parents[5] / "sample_results"
 QUANTS = ("Q4_K_M", "Q8_0")
@@ -70,3 +73,25 @@ def test_the_sample_is_judged_by_what_all_its_files_have(model: str) -> None:
     assert "untestable" not in {claim.verdict for claim in claims.values()}
     assert " by weight error, UD-" in claims["unsloth's"].evidence, "of the files that the sentence is about"
     assert "UD-" not in claims["main's"].evidence
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict", "words"),
+    [
+        ({"a": (0.2, 0.01), "b": (0.03, 0.01)}, "holds", "e"),
+        ({"a": (0.2, 0.01), "b": (-0.2, 0.01)}, "fails", "e"),
+        ({"a": (0.2, 0.01), "b": (0.0, 0.06)}, "unknown", "e"),  # up to e^0.12 = 1.12 ×
+        ({"a": (0.2, 0.01), "b": (0.0, 0.04)}, "fails", "e The interval of b excludes 1.10 ×."),
+        ({"a": (0.0, 0.04), "b": (0.0, 0.01)}, "fails", "e The interval of a and b excludes 1.10 ×."),
+        ({"a": (0.0, math.inf)}, "unknown", "e"),
+    ],
+)
+def test_what_is_hit_no_more_than_slightly_harder_is_decided(
+    ratios: dict[str, tuple[float, float]], verdict: str, words: str
+) -> None:
+    """Log ratios with their errors; 95 % intervals are 1.96 errors wide on each side."""
+    values = {method: Estimate(*ratio) for method, ratio in ratios.items()}
+    below = {method: value.times(-1) for method, value in values.items()}
+    claim, turned = harder("c", values, "e", more=True), harder("c", below, "e", more=False)
+    assert (claim.verdict, claim.evidence) == (verdict, words)
+    assert (turned.verdict, turned.evidence) == (verdict, words.replace("1.10", "0.909"))
