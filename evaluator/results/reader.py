@@ -88,7 +88,8 @@ def read_frame(folder: Path, file: FrameFile, *, validate: bool = False) -> pl.D
     if not path.is_file():
         return file.schema.create_empty()
     with readable(path, file.way_out):
-        return (with_schema if validate else conform)(file.schema, pl.read_parquet(path))
+        frame = pl.read_parquet(path.absolute(), glob=False)  # absolute, because polars expands a leading ~
+        return (with_schema if validate else conform)(file.schema, frame)
 
 
 def scan_frame(folder: Path, file: FrameFile) -> pl.LazyFrame | None:
@@ -104,7 +105,7 @@ def scan_frame(folder: Path, file: FrameFile) -> pl.LazyFrame | None:
     if not path.is_file():
         return None
     with readable(path, file.way_out):
-        frame = pl.scan_parquet(path)
+        frame = pl.scan_parquet(path.absolute(), glob=False)
         stored = frame.collect_schema()
         if all(stored.get(name) == dtype for name, dtype in _types(file.schema).items()):
             return frame

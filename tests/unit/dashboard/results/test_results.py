@@ -38,6 +38,16 @@ def one_line(folder: Path) -> str:
     return message
 
 
+def test_a_folder_with_characters_of_patterns_in_its_name(tmp_path: Path) -> None:
+    make_results(tmp_path / "results1", methods=("main",), quants=("Q8_0",), windows=8)
+    opened = Results.open(
+        make_results(tmp_path / "results[1]*", methods=("main",), quants=("Q4_0",), windows=8)
+    )
+    assert opened.measured["quant"].to_list() == ["Q4_0"]
+    assert opened.delta("main-q4_0", EVERYTHING) is not None
+    assert opened.problems == []
+
+
 def test_missing_folder(tmp_path: Path) -> None:
     assert "no such folder" in one_line(tmp_path / "absent")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from evaluator.results.files import FRAMES, PAIRS, SPEED, VARIANTS, is_written, tokens_of
 from evaluator.results.reader import ResultsFileError, read_frame, read_manifest, readable, scan_frame
+from evaluator.results.schema import conform
 
 ROUND = {"variant_id": "v", "phase": "load", "repetition": 0, "tokens": 0, "seconds": 1.5, "context": 0}
 
@@ -15,6 +18,19 @@ ROUND = {"variant_id": "v", "phase": "load", "repetition": 0, "tokens": 0, "seco
 def test_an_absent_frame_is_empty_and_has_its_columns(tmp_path, file):
     assert read_frame(tmp_path, file).equals(file.schema.create_empty())
     assert scan_frame(tmp_path, file) is None
+
+
+@pytest.mark.parametrize("name", ["res[1]", "res*", "what?", "[", "{a,b}", "~", "a%20b"])
+def test_a_folder_is_read_by_its_own_name_not_as_a_pattern(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for folder, seconds in ((name, 1.5), ("res1", 7.0)):
+        (tmp_path / folder).mkdir()
+        rounds = conform(SPEED.schema, pl.DataFrame([ROUND | {"seconds": seconds}]))
+        rounds.write_parquet(tmp_path / folder / SPEED.place)
+    scanned = scan_frame(Path(name), SPEED)
+    assert scanned is not None
+    for frame in (read_frame(Path(name), SPEED), scanned.collect()):
+        assert frame["seconds"].to_list() == [1.5]
 
 
 def test_a_frame_of_other_types_is_brought_to_its_own(tmp_path):
