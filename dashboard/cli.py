@@ -23,6 +23,7 @@ from dashboard.results.folder import ResultsError
 from dashboard.server.app import create_app
 from dashboard.server.serving import answer_only_as
 from dashboard.shell.paths import sample_results
+from evaluator.support.paths import typed_path
 
 _DEFAULT = "serve"
 _WRONG_REQUEST, _INTERRUPTED = 2, 130
@@ -48,7 +49,9 @@ def serve(
     results: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="RESULTS", help="Results folders; the first is shown. Default: the sample results."
+            metavar="RESULTS",
+            help="Results folders; the first is shown. Default: the sample results.",
+            parser=typed_path,
         ),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 picks a free port.")] = 0,
@@ -104,8 +107,13 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 @cli.command("export")
 def export_(
-    results: Annotated[Path, typer.Argument(help="Results folder.")],
-    out: Annotated[Path, typer.Option(help="File to write: .pptx, .pdf, .html, .zip or .md.")],
+    results: Annotated[Path, typer.Argument(help="Results folder.", parser=typed_path)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File to write: .pptx, .pdf, .html, .zip or .md.", parser=typed_path, metavar="PATH"
+        ),
+    ],
     select: Annotated[
         str, typer.Option(help="Filters and picks: the part of a dashboard link after its ?.")
     ] = "",

@@ -94,7 +94,7 @@ def run(
 @app.command()
 def export(
     source: Annotated[str, typer.Argument(help="SRC of the model.")],
-    out: Annotated[Path, typer.Option(help="Folder for the ONNX model.")],
+    out: Annotated[Path, flags.path_option(help="Folder for the ONNX model.")],
     weights: Annotated[str, typer.Option(help="exact, or packed for deployment.")] = "exact",
     baseline: Annotated[
         str | None, typer.Option(help="SRC of the model to compare with in the receipt of packed weights.")
@@ -109,7 +109,7 @@ def export(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Results folder.")] = Path("demo_results"),
+    out: Annotated[Path, flags.path_option(help="Results folder.")] = Path("demo_results"),
     threads: flags.Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is already measured.")] = False,
     progress: flags.Progress = "text",
@@ -130,12 +130,12 @@ def sample(
     text: Annotated[
         str, typer.Option(help="Text to evaluate on besides the built-in ones: [DOMAIN=]FILE or a name.")
     ] = "wikitext-2",
-    out: Annotated[Path, typer.Option(help="Results folder.")] = Path("sample_results"),
+    out: Annotated[Path, flags.path_option(help="Results folder.")] = Path("sample_results"),
     models: Annotated[
         str, typer.Option(help="Models to measure, in this order; the first is shown first.")
     ] = "qwen2.5-coder-1.5b,smollm2-135m",
     model: Annotated[
-        list[Path] | None, typer.Option(help="FILE of one of the models that need not be downloaded.")
+        list[Path] | None, flags.path_option(help="FILE of one of the models that need not be downloaded.")
     ] = None,
     chunks: flags.Chunks = None,
     threads: flags.Threads = None,
@@ -164,14 +164,14 @@ def sample(
 def quantize(
     baseline: Annotated[str, typer.Option(help="SRC of the model to quantize.")],
     recipe: Annotated[str, typer.Option(help="main, bartowski, unsloth, guided, guided-k, FILE, like:SRC.")],
-    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    out: Annotated[Path, flags.path_option(help="Folder for the files.")],
     types: Annotated[
         str | None, typer.Option(help="Sizes, such as Q2_K,Q4_K_M; none for like:SRC or with a target.")
     ] = None,
     target_size: flags.TargetSize = None,
     target_bpw: flags.TargetBits = None,
     target_file: flags.TargetFile = None,
-    imatrix: Annotated[Path | None, typer.Option(help="Importance matrix, GGUF or .dat.")] = None,
+    imatrix: Annotated[Path | None, flags.path_option(help="Importance matrix, GGUF or .dat.")] = None,
     text: flags.Texts = None,
     device: flags.Device = "auto",
     memory: flags.Memory = None,
@@ -209,7 +209,7 @@ def quantize(
 def imatrix(
     baseline: Annotated[str, typer.Option(help="SRC of the model.")],
     text: Annotated[list[str], typer.Option(help="FILE to measure on; do not evaluate on it later.")],
-    out: Annotated[Path, typer.Option(help="FILE.gguf to write.")],
+    out: Annotated[Path, flags.path_option(help="FILE.gguf to write.")],
     context: Annotated[int, typer.Option(help="Tokens per window.", min=8)] = 512,
     chunks: flags.Chunks = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

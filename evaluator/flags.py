@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from evaluator.support.paths import typed_path
 from evaluator.support.progress_lines import Display
 from evaluator.support.units import MOST_MEMORY
+
+#: Like `typer.Option`, for a path.
+path_option = partial(typer.Option, parser=typed_path, metavar="PATH")
 
 Variants = Annotated[list[str] | None, typer.Option(help="METHOD=SRC; a glob gives several variants.")]
 EvaluationTexts = Annotated[
@@ -18,7 +23,7 @@ EvaluationTexts = Annotated[
 Window = Annotated[
     int | None, typer.Option(help="Tokens per window; the second half is scored. Default: 512.", min=8)
 ]
-Results = Annotated[Path | None, typer.Option(help="Results folder.")]
+Results = Annotated[Path | None, path_option(help="Results folder.")]
 Threads = Annotated[int | None, typer.Option(help="Default: the cores this process may use.", min=1)]
 Attribution = Annotated[
     bool, typer.Option("--attribution", help="Measure the KLD that each matrix causes on its own.")
@@ -73,5 +78,5 @@ Rescale = Annotated[
     bool, typer.Option("--rescale", help="Move an already quantized baseline off its format's grid first.")
 ]
 TensorTypes = Annotated[
-    Path | None, typer.Option(help="FILE to write the recipe to, for llama-quantize --tensor-type-file.")
+    Path | None, path_option(help="FILE to write the recipe to, for llama-quantize --tensor-type-file.")
 ]

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 
 from evaluator.support.errors import RequestError
+from evaluator.support.paths import typed_path
 
 LIBRARY_VARIABLE = "GGML_LIBRARY"
 _PACKAGE = "xllamacpp"
@@ -29,7 +30,7 @@ def ggml_library() -> ctypes.CDLL | None:
         RequestError: the one that the variable names cannot be loaded.
     """
     named = os.environ.get(LIBRARY_VARIABLE)
-    path = Path(named) if named else _in_package()
+    path = typed_path(named) if named else _in_package()
     if path is None:
         return None
     try:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -23,6 +24,7 @@ from pydantic_core import ErrorDetails
 from evaluator.engines import ENGINES
 from evaluator.results.manifest import Protocol
 from evaluator.support.errors import RequestError
+from evaluator.support.paths import typed_path
 from evaluator.support.suggestions import nearest
 from evaluator.support.units import MOST_MEMORY
 
@@ -32,6 +34,10 @@ MAX_CONTEXT = 1 << 16
 _RAY_CLIENT = re.compile(r"ray://[^/\s]+:\d+")
 #: Required settings → their flags.
 _REQUIRED = {"baseline": "--baseline", "variants": "--variant", "texts": "--text", "out": "--out"}
+
+
+def _typed(value: object) -> object:
+    return typed_path(value) if isinstance(value, str) else value
 
 
 class VariantSource(BaseModel):
@@ -79,7 +85,7 @@ class Comparison(BaseModel):
     baseline: str = Field(min_length=1)
     variants: tuple[VariantSource, ...] = Field(min_length=1)
     texts: tuple[str, ...] = Field(min_length=1, description="[DOMAIN=]FILE, chat:FILE, or a known name")
-    out: Path
+    out: Annotated[Path, BeforeValidator(_typed)]
     # Strict: in a file, neither true nor "512" is a number.
     context: int = Field(default=512, ge=8, le=MAX_CONTEXT, strict=True)
     chunks: int | None = Field(default=None, ge=1, strict=True)
@@ -195,7 +201,7 @@ def ready_made() -> dict[str, Path]:
 
 
 def _comparison_file(named: str) -> Path:
-    path, known = Path(named).expanduser(), ready_made()
+    path, known = typed_path(named), ready_made()
     if path.is_file() or path.suffix == ".toml":
         return path
     if named not in known:
@@ -236,6 +242,8 @@ def _reason(error: ErrorDetails) -> str:
             return "must be METHOD=SRC, or a table with method and source"
         case "tuple_type":
             return "must be a list"
+        case "path_type":
+            return "must be the path of a folder"
     return error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
 
 

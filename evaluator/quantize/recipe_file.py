@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from evaluator.quantize.conditions import check_condition
 from evaluator.quantize.ggml import ggml_type
 from evaluator.support.errors import RequestError
+from evaluator.support.paths import typed_path
 
 Importance = Literal["optional", "required"]
 Role = Literal[
@@ -130,7 +131,7 @@ def read_recipe(name: str) -> Recipe:
     Raises:
         RequestError: there is no such recipe, or the file is wrong; the message names the setting.
     """
-    path = Path(name).expanduser()
+    path = typed_path(name)
     if name in recipe_names():
         text = (_RECIPES / f"{name}.toml").read_text(encoding="utf-8")
     elif path.is_file():

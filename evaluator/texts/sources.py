@@ -16,6 +16,7 @@ from pathlib import Path
 from evaluator.models.model_file import ModelFile
 from evaluator.models.sources.hub import Hub, HubSource, Report
 from evaluator.support.errors import RequestError
+from evaluator.support.paths import typed_path
 from evaluator.texts.chat import control_tokens, render_chats
 
 BUILT_IN, WIKITEXT, WIKITEXT_VALID = "builtin", "wikitext-2", "wikitext-2-valid"
@@ -83,14 +84,14 @@ def read_texts(argument: str, model: ModelFile, report: Report, hub: Hub | None 
 def text_file(argument: str) -> Path | None:
     """Return the file that one argument names; None for known names."""
     label, name = _label_and_name(argument)
-    if (name in _WIKITEXT_MEMBERS or (name == BUILT_IN and not label)) and not Path(name).exists():
+    if (name in _WIKITEXT_MEMBERS or (name == BUILT_IN and not label)) and not typed_path(name).exists():
         return None
-    return Path(name.removeprefix(_CHAT)).expanduser()
+    return typed_path(name.removeprefix(_CHAT))
 
 
 def _label_and_name(argument: str) -> tuple[str, str]:
     domain, separator, rest = argument.partition("=")
-    return (domain, rest) if separator and not Path(argument).exists() else ("", argument)
+    return (domain, rest) if separator and not typed_path(argument).exists() else ("", argument)
 
 
 def _known_texts(label: str, name: str, hub: Hub | None, report: Report) -> list[Text]:

@@ -23,6 +23,7 @@ from evaluator.models.sources.companions import (
 from evaluator.models.sources.hub import PREFIX, Hub, HubSource, Report, silent
 from evaluator.models.sources.packaged import PACKAGED_MODELS
 from evaluator.support.errors import RequestError
+from evaluator.support.paths import typed_path
 from evaluator.support.suggestions import nearest
 
 _HASH_CHUNK = 1 << 22
@@ -48,7 +49,7 @@ def resolve_source(source: str, report: Report = silent, skip: Report = silent) 
         paths = Hub().models(requested, report, skip)
         several = requested.pattern is not None and glob.has_magic(requested.pattern)
         return _models_among(source, paths, skip) if several else paths
-    path = Path(source).expanduser()
+    path = typed_path(source)
     if _is_model(path):
         return [first_part(path)]
     matches = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207 (absolute patterns)
