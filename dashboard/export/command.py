@@ -60,7 +60,11 @@ def export(
         raise ExportError(f"{out}: the name must end in one of {', '.join(FORMATS)}")
     if theme not in SURFACES:
         raise ExportError(f"--theme {theme}: must be one of {', '.join(SURFACES)}")
-    if out.is_dir() or not out.absolute().parent.is_dir():
+    try:
+        fits = not out.is_dir() and out.absolute().parent.is_dir()
+    except OSError as error:
+        raise ExportError(f"{out}: cannot be accessed: {error.strerror or error}") from None
+    if not fits:
         raise ExportError(f"{out}: cannot be written: its folder does not exist, or it is a folder itself")
     whole = Results.open(folder)
     scope = Scope(*one_model(_selection(query, whole), whole))

@@ -39,6 +39,17 @@ def open_manifest(folder: Path) -> Manifest:
         ResultsError: the folder is missing, empty, not a results folder or of another version.
 
     """
+    try:
+        _check(folder)
+    except OSError as error:
+        raise ResultsError(f"{folder}: cannot be accessed: {error.strerror or error}") from None
+    try:
+        return clean_model(read_manifest(folder))
+    except ResultsFileError as error:
+        raise _unusable(error) from None
+
+
+def _check(folder: Path) -> None:
     if not folder.exists():
         raise ResultsError(f"{folder}: no such folder")
     if not folder.is_dir():
@@ -48,10 +59,6 @@ def open_manifest(folder: Path) -> Manifest:
             f"{folder}: not a results folder, as it has no {MANIFEST_NAME}; "
             f"make one with: {HOW_TO_MEASURE} NEW_FOLDER"
         )
-    try:
-        return clean_model(read_manifest(folder))
-    except ResultsFileError as error:
-        raise _unusable(error) from None
 
 
 def open_variants(folder: Path, manifest: Manifest) -> pl.DataFrame:

@@ -35,6 +35,7 @@ from evaluator.runtime.device import DeviceChoice, choose_device
 from evaluator.support.atomic_files import whole_file
 from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
+from evaluator.support.paths import accessing
 from evaluator.support.terminal import say
 from evaluator.support.threads import usable_cores, use_threads
 from evaluator.support.units import MEGABYTE, counted
@@ -182,7 +183,9 @@ def measure_imatrix(
     use_threads(threads)
     source = with_named_scheme(_open(baseline), pre)
     check_context(source, context)
-    if out.is_dir():
+    with accessing(out):
+        is_folder = out.is_dir()
+    if is_folder:
         raise RequestError(f"--out {out}: is a folder; name a file in it, such as {out / 'imatrix.gguf'}")
     refuse_overwriting([out], [*source.files, *filter(None, map(text_file, texts))])
     prepare_output_folder(out.parent)

@@ -28,7 +28,7 @@ from evaluator.results.files import MANIFEST_NAME, is_written
 from evaluator.results.store import ResultsStore
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
-from evaluator.support.paths import typed_path
+from evaluator.support.paths import accessing, typed_path
 from evaluator.support.progress_lines import Display, run_progress
 from evaluator.support.terminal import say, table_of
 from evaluator.support.threads import use_threads
@@ -177,7 +177,9 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
         RequestError: `source` names neither, or cannot be read.
     """
     folder = typed_path(source)
-    if (folder / MANIFEST_NAME).is_file():
+    with accessing(folder):
+        is_results = (folder / MANIFEST_NAME).is_file()
+    if is_results:
         return inspect_results(folder)
     models, recipes, rows, skipped = [], [], [], list[str]()
     for path in resolve_source(source, skip=skipped.append):

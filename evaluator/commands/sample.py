@@ -105,8 +105,6 @@ def _recognized(files: Sequence[Path]) -> dict[str, Path]:
     names = {PACKAGED_MODELS[name].sha256: name for name in SAMPLE}
     found = {}
     for path in files:
-        if not path.is_file():
-            raise RequestError(f"--model {path}: no such file")
         try:
             name = names.get(remembered_sha256(path))
         except OSError as error:

@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 from evaluator.engines import ENGINES
 from evaluator.results.manifest import Protocol
 from evaluator.support.errors import RequestError
-from evaluator.support.paths import typed_path
+from evaluator.support.paths import accessing, typed_path
 from evaluator.support.suggestions import nearest
 from evaluator.support.units import MOST_MEMORY
 
@@ -202,8 +202,9 @@ def ready_made() -> dict[str, Path]:
 
 def _comparison_file(named: str) -> Path:
     path, known = typed_path(named), ready_made()
-    if path.is_file() or path.suffix == ".toml":
-        return path
+    with accessing(path):
+        if path.suffix == ".toml" or path.is_file():
+            return path
     if named not in known:
         raise RequestError(f"{named}: no such file or ready-made comparison{nearest(named, known)}")
     return known[named]

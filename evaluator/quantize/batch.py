@@ -35,7 +35,7 @@ from evaluator.quantize.type_plan import make_plan
 from evaluator.quantize.variants import Job, is_made, make_variant, planned_bytes, types_in
 from evaluator.support.errors import RequestError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
-from evaluator.support.paths import typed_path
+from evaluator.support.paths import accessing, typed_path
 from evaluator.support.suggestions import did_you_mean
 from evaluator.support.terminal import Description
 from evaluator.support.units import MEGABYTE
@@ -64,7 +64,8 @@ def select(recipe: str, quants: Sequence[str], report: Report = silent) -> list[
     if not quants:
         raise RequestError(f"--types: name the sizes of recipe {recipe} to make, such as Q2_K,Q4_K_M")
     path = typed_path(recipe)
-    own_format = recipe in recipe_names() or path.suffix == ".toml" or not path.is_file()
+    with accessing(path):
+        own_format = recipe in recipe_names() or path.suffix == ".toml" or not path.is_file()
     known = choices(recipe) if own_format else choices_with(path)
     selected = []
     for quant in quants:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from evaluator.quantize.conditions import check_condition
 from evaluator.quantize.ggml import ggml_type
 from evaluator.support.errors import RequestError
-from evaluator.support.paths import typed_path
+from evaluator.support.paths import accessing, typed_path
 
 Importance = Literal["optional", "required"]
 Role = Literal[
@@ -132,9 +132,11 @@ def read_recipe(name: str) -> Recipe:
         RequestError: there is no such recipe, or the file is wrong; the message names the setting.
     """
     path = typed_path(name)
+    with accessing(path):
+        is_file = path.is_file()
     if name in recipe_names():
         text = (_RECIPES / f"{name}.toml").read_text(encoding="utf-8")
-    elif path.is_file():
+    elif is_file:
         text = read_file(path)
     else:
         raise RequestError(f"--recipe {name}: no such file or recipe (known: {', '.join(recipe_names())})")

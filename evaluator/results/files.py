@@ -84,6 +84,13 @@ def tokens_of(variant_id: str) -> FrameFile:
 
 def why_unusable(folder: Path) -> str | None:
     """Return why a run cannot write into a folder, which need not exist; None if it can."""
+    try:
+        return _why_unusable(folder)
+    except OSError as error:
+        return f"cannot be accessed: {error.strerror or error}"
+
+
+def _why_unusable(folder: Path) -> str | None:
     if folder.exists() and not folder.is_dir():
         return "is a file, not a folder"
     if not folder.is_dir():

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from evaluator.support.errors import RequestError
+from evaluator.support.paths import exists
 from evaluator.support.units import MEGABYTE
 
 
@@ -35,9 +36,7 @@ def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     Raises:
         RequestError: an output is an input.
     """
-    read = {path.resolve() for path in inputs}
+    read = [path for path in inputs if exists(path)]
     for path in outputs:
-        if path.resolve() in read or any(
-            path.exists() and path.samefile(other) for other in read if other.exists()
-        ):
+        if exists(path) and any(path.samefile(other) for other in read):
             raise RequestError(f"{path}: is an input and would be overwritten; choose another output path")

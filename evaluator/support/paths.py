@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from evaluator.support.errors import RequestError
 
 
 def typed_path(name: str) -> Path:
@@ -13,3 +17,26 @@ def typed_path(name: str) -> Path:
     the name of no user is left as it is.
     """
     return Path(os.path.expanduser(name))  # noqa: PTH111 (raises if there is no such user, and takes ./~ for ~)
+
+
+@contextlib.contextmanager
+def accessing(path: Path | str) -> Iterator[None]:
+    """Turn the error of `Path.is_file` and others, for a path that the system refuses to look at, into one line.
+
+    Raises:
+        RequestError: a name is too long, or a folder on the way may not be searched.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be accessed: {error.strerror or error}") from error
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is something at a path.
+
+    Raises:
+        RequestError: the system refuses to look.
+    """
+    with accessing(path):
+        return path.exists()

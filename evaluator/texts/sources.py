@@ -16,7 +16,7 @@ from pathlib import Path
 from evaluator.models.model_file import ModelFile
 from evaluator.models.sources.hub import Hub, HubSource, Report
 from evaluator.support.errors import RequestError
-from evaluator.support.paths import typed_path
+from evaluator.support.paths import exists, typed_path
 from evaluator.texts.chat import control_tokens, render_chats
 
 BUILT_IN, WIKITEXT, WIKITEXT_VALID = "builtin", "wikitext-2", "wikitext-2-valid"
@@ -84,14 +84,14 @@ def read_texts(argument: str, model: ModelFile, report: Report, hub: Hub | None 
 def text_file(argument: str) -> Path | None:
     """Return the file that one argument names; None for known names."""
     label, name = _label_and_name(argument)
-    if (name in _WIKITEXT_MEMBERS or (name == BUILT_IN and not label)) and not typed_path(name).exists():
+    if (name in _WIKITEXT_MEMBERS or (name == BUILT_IN and not label)) and not exists(typed_path(name)):
         return None
     return typed_path(name.removeprefix(_CHAT))
 
 
 def _label_and_name(argument: str) -> tuple[str, str]:
     domain, separator, rest = argument.partition("=")
-    return (domain, rest) if separator and not typed_path(argument).exists() else ("", argument)
+    return (domain, rest) if separator and not exists(typed_path(argument)) else ("", argument)
 
 
 def _known_texts(label: str, name: str, hub: Hub | None, report: Report) -> list[Text]:
@@ -115,7 +115,11 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise RequestError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
-        known = f"; known names: {', '.join((BUILT_IN, *_WIKITEXT_MEMBERS))}" if not path.exists() else ""
+        known = (
+            f"; known names: {', '.join((BUILT_IN, *_WIKITEXT_MEMBERS))}"
+            if isinstance(error, FileNotFoundError)
+            else ""
+        )
         raise RequestError(f"{path}: cannot be read: {error.strerror or error}{known}") from error
     if not content.strip():
         raise RequestError(f"{path}: the text is empty")

@@ -23,7 +23,7 @@ from evaluator.models.sources.companions import (
 from evaluator.models.sources.hub import PREFIX, Hub, HubSource, Report, silent
 from evaluator.models.sources.packaged import PACKAGED_MODELS
 from evaluator.support.errors import RequestError
-from evaluator.support.paths import typed_path
+from evaluator.support.paths import accessing, typed_path
 from evaluator.support.suggestions import nearest
 
 _HASH_CHUNK = 1 << 22
@@ -49,6 +49,16 @@ def resolve_source(source: str, report: Report = silent, skip: Report = silent) 
         paths = Hub().models(requested, report, skip)
         several = requested.pattern is not None and glob.has_magic(requested.pattern)
         return _models_among(source, paths, skip) if several else paths
+    with accessing(source):
+        return _on_disk(source, skip)
+
+
+def _on_disk(source: str, skip: Report) -> list[Path]:
+    """Return the models that the name of a file or folder, or a glob, gives.
+
+    Raises:
+        RequestError: there is none.
+    """
     path = typed_path(source)
     if _is_model(path):
         return [first_part(path)]

@@ -62,6 +62,18 @@ def test_wrong_folder(tmp_path: Path, kind: str, call: Call) -> None:
     assert str(folder) in said
 
 
+@pytest.mark.parametrize(
+    "arguments", [["{}", "--no-browser"], ["export", "{}", "--out=a.zip"], ["export", ".", "--out={}.zip"]]
+)
+def test_a_path_that_the_system_refuses_to_look_at(arguments: list[str], call: Call) -> None:
+    long = "x" * 300
+    status, _, said = call(*(argument.format(long) for argument in arguments))
+    assert status == 2
+    assert said.count("\n") == 1
+    assert said.startswith(f"error: {long}")
+    assert "File name too long" in said
+
+
 @pytest.mark.parametrize("arguments", [["--port", "99999"], ["--nothing"], ["export", "somewhere"]])
 def test_wrong_flags(arguments: list[str], call: Call) -> None:
     status, printed, said = call(*arguments)
