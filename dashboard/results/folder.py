@@ -16,6 +16,7 @@ from dashboard.style.names import clean, clean_frame, clean_model
 from evaluator.results.files import MANIFEST_NAME, VARIANTS
 from evaluator.results.manifest import Manifest
 from evaluator.results.reader import ResultsFileError, read_frame, read_manifest
+from evaluator.support.paths import NOT_UTF8, is_utf8
 
 HOW_TO_MEASURE = "python -m evaluator run --baseline SRC --variant METHOD=SRC --text FILE --out"
 
@@ -50,6 +51,8 @@ def open_manifest(folder: Path) -> Manifest:
 
 
 def _check(folder: Path) -> None:
+    if not is_utf8(folder.absolute()):
+        raise ResultsError(f"{clean(str(folder))}: is {NOT_UTF8}")
     if not folder.exists():
         raise ResultsError(f"{folder}: no such folder")
     if not folder.is_dir():

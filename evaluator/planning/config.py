@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 from evaluator.engines import ENGINES
 from evaluator.results.manifest import Protocol
 from evaluator.support.errors import RequestError
-from evaluator.support.paths import accessing, typed_path
+from evaluator.support.paths import NOT_UTF8, accessing, typed_path
 from evaluator.support.suggestions import nearest
 from evaluator.support.units import MOST_MEMORY
 
@@ -34,6 +34,14 @@ MAX_CONTEXT = 1 << 16
 _RAY_CLIENT = re.compile(r"ray://[^/\s]+:\d+")
 #: Required settings → their flags.
 _REQUIRED = {"baseline": "--baseline", "variants": "--variant", "texts": "--text", "out": "--out"}
+#: Kinds of pydantic's errors → what is wrong, in a user's terms.
+_REASONS = {
+    "missing": "is missing",
+    "model_type": "must be METHOD=SRC, or a table with method and source",
+    "tuple_type": "must be a list",
+    "path_type": "must be the path of a folder",
+    "string_unicode": f"is {NOT_UTF8}",
+}
 
 
 def _typed(value: object) -> object:
@@ -232,19 +240,12 @@ def comparison_from(settings: Mapping[str, object], named: str | None = None) ->
 
 def _reason(error: ErrorDetails) -> str:
     """Return what is wrong with a setting, in a user's terms instead of pydantic's."""
-    match error["type"]:
-        case "extra_forbidden":
-            key = str(error["loc"][-1])
-            known = VariantSource.model_fields if len(error["loc"]) > 1 else Comparison.model_fields
-            return f"unknown setting{nearest(key, known, limit=1)}"
-        case "missing":
-            return "is missing"
-        case "model_type":
-            return "must be METHOD=SRC, or a table with method and source"
-        case "tuple_type":
-            return "must be a list"
-        case "path_type":
-            return "must be the path of a folder"
+    if error["type"] == "extra_forbidden":
+        key = str(error["loc"][-1])
+        known = VariantSource.model_fields if len(error["loc"]) > 1 else Comparison.model_fields
+        return f"unknown setting{nearest(key, known, limit=1)}"
+    if reason := _REASONS.get(error["type"]):
+        return reason
     return error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
 
 

@@ -20,6 +20,7 @@ from evaluator.results.schema import (
     Variants,
     Vocabulary,
 )
+from evaluator.support.paths import is_utf8
 from evaluator.support.unfinished import PARTIAL
 
 #: Remedies for a damaged file: one that only a new measurement restores, and one that the same run writes again.
@@ -91,6 +92,8 @@ def why_unusable(folder: Path) -> str | None:
 
 
 def _why_unusable(folder: Path) -> str | None:
+    if not is_utf8(folder.absolute()):
+        return "is not UTF-8"
     if folder.exists() and not folder.is_dir():
         return "is a file, not a folder"
     if not folder.is_dir():

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from evaluator.support.errors import RequestError
 
+#: What is wrong with a path that `is_utf8` does not hold for.
+NOT_UTF8 = "not UTF-8, as names in results are; rename the file or folder"
+
 
 def typed_path(name: str) -> Path:
     """Return the path that a user typed, where a leading `~` or `~user` is a home folder.
@@ -40,3 +43,13 @@ def exists(path: Path) -> bool:
     """
     with accessing(path):
         return path.exists()
+
+
+def is_utf8(path: Path) -> bool:
+    """Return whether a path can be written as text; on Linux, names are any bytes."""
+    return readable(str(path)) == str(path)
+
+
+def readable(name: str) -> str:
+    """Return a name as text, in which � stands for what is not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -16,7 +16,7 @@ from pathlib import Path
 from evaluator.models.model_file import ModelFile
 from evaluator.models.sources.hub import Hub, HubSource, Report
 from evaluator.support.errors import RequestError
-from evaluator.support.paths import exists, typed_path
+from evaluator.support.paths import exists, readable, typed_path
 from evaluator.texts.chat import control_tokens, render_chats
 
 BUILT_IN, WIKITEXT, WIKITEXT_VALID = "builtin", "wikitext-2", "wikitext-2-valid"
@@ -75,10 +75,11 @@ def read_texts(argument: str, model: ModelFile, report: Report, hub: Hub | None 
     path = text_file(argument)
     if path is None:
         return _known_texts(label, name, hub, report)
+    domain, shown = readable(label or path.stem), readable(path.name)
     if name.startswith(_CHAT):
         content = render_chats(path, _read(path), model)
-        return [Text(label or path.stem, path.name, content, control_tokens(model))]
-    return [Text(label or path.stem, path.name, _read(path))]
+        return [Text(domain, shown, content, control_tokens(model))]
+    return [Text(domain, shown, _read(path))]
 
 
 def text_file(argument: str) -> Path | None:

@@ -23,7 +23,7 @@ from evaluator.models.sources.companions import (
 from evaluator.models.sources.hub import PREFIX, Hub, HubSource, Report, silent
 from evaluator.models.sources.packaged import PACKAGED_MODELS
 from evaluator.support.errors import RequestError
-from evaluator.support.paths import accessing, typed_path
+from evaluator.support.paths import NOT_UTF8, accessing, is_utf8, typed_path
 from evaluator.support.suggestions import nearest
 
 _HASH_CHUNK = 1 << 22
@@ -50,7 +50,10 @@ def resolve_source(source: str, report: Report = silent, skip: Report = silent) 
         several = requested.pattern is not None and glob.has_magic(requested.pattern)
         return _models_among(source, paths, skip) if several else paths
     with accessing(source):
-        return _on_disk(source, skip)
+        paths = _on_disk(source, skip)
+    if unnamed := next((path for path in paths if not is_utf8(path.absolute())), None):
+        raise RequestError(f"{unnamed.absolute()}: is {NOT_UTF8}")
+    return paths
 
 
 def _on_disk(source: str, skip: Report) -> list[Path]:

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import shlex
+import shutil
 
 import pytest
 
@@ -74,3 +75,29 @@ def test_it_is_one_line_and_nothing_was_written(
     assert reason in said
     assert "resume" not in said
     assert not out.exists()
+
+
+def test_results_are_not_written_where_no_name_is_text(evaluate, tiny_path, text_path, tmp_path):
+    out = tmp_path / os.fsdecode(b"r\xe9")
+    line = f"run --baseline {tiny_path} --variant m={tiny_path} --text {text_path} --out"
+    status, _, error = evaluate(*line.split(), out)
+    assert (status, out.exists()) == (2, False)
+    assert "is not UTF-8; choose another --out" in error
+
+
+@pytest.mark.parametrize("of", ["baseline", "variant"])
+def test_a_model_whose_name_is_not_text_is_a_wrong_request(evaluate, tiny_path, text_path, tmp_path, of):
+    named = tmp_path / os.fsdecode(b"b\xe9")
+    try:
+        named.mkdir()
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    shutil.copy(tiny_path, named)
+    for source in (named / tiny_path.name, tmp_path / "b*" / tiny_path.name):
+        sources = {"baseline": tiny_path, "variant": tiny_path} | {of: source}
+        line = "run --baseline {baseline} --variant m={variant} --text {text} --out {out}"
+        words = (word.format(**sources, text=text_path, out=tmp_path / "out") for word in line.split())
+        status, _, error = evaluate(*words)
+        (said,) = error.strip().splitlines()
+        assert status == 2
+        assert "is not UTF-8" in said

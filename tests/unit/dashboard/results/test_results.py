@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,11 @@ def test_a_folder_with_characters_of_patterns_in_its_name(tmp_path: Path) -> Non
     assert opened.measured["quant"].to_list() == ["Q4_0"]
     assert opened.delta("main-q4_0", EVERYTHING) is not None
     assert opened.problems == []
+
+
+def test_a_folder_whose_name_is_not_text(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="is not UTF-8"):
+        Results.open(tmp_path / os.fsdecode(b"r\xe9"))
 
 
 def test_missing_folder(tmp_path: Path) -> None:

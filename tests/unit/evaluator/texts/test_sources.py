@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import unicodedata
 import zipfile
@@ -137,3 +138,17 @@ def test_another_wikitext_is_refused(server, tmp_path, packed, message):
     server.repos["ggml-org/ci"] = {"wikitext-2-raw-v1.zip": packed}
     with pytest.raises(RequestError, match=message):
         fetch_wikitext(server, tmp_path)
+
+
+def test_a_name_that_is_not_text_is_shown_readably(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    try:
+        path.write_text("words", encoding="utf-8")
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    for label, domain in (
+        ("", "caf\N{REPLACEMENT CHARACTER}"),
+        (os.fsdecode(b"\xe9="), "\N{REPLACEMENT CHARACTER}"),
+    ):
+        text = read_one(f"{label}{path}")
+        assert (text.domain, text.name) == (domain, "caf\N{REPLACEMENT CHARACTER}.txt")
