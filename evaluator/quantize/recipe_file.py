@@ -45,9 +45,9 @@ def _type(value: object) -> GGMLType:
 def _file_type(value: object) -> gguf.LlamaFileType:
     if isinstance(value, gguf.LlamaFileType):
         return value
-    if value not in gguf.LlamaFileType.__members__:
+    if not isinstance(value, str) or value not in gguf.LlamaFileType.__members__:
         raise ValueError(f"unknown file type {value!r}")
-    return gguf.LlamaFileType[str(value)]
+    return gguf.LlamaFileType[value]
 
 
 TensorType = Annotated[GGMLType, BeforeValidator(_type)]

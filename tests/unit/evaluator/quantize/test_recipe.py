@@ -71,6 +71,7 @@ def test_last_rule_that_fits_decides(tmp_path):
             "quants.A.type: unknown tensor type 'Q9'",
         ),
         ("description = 'd'\nquants.A = {type = 'Q8_0', file_type = 'Q8'}", "unknown file type 'Q8'"),
+        ("description = 'd'\nquants.A = {type = 'Q8_0', file_type = ['Q8']}", "unknown file type ['Q8']"),
         (
             "description = 'd'\nbase = 'main'\nquants.A = {like = 'B'}",
             "quants.A: there is no mixture B (known: ",
