@@ -45,13 +45,14 @@ class Text:
     """An evaluation text: `content` as in the file, with its line ends but without a byte-order mark.
 
     `control` maps the text of control tokens to their ids. It is empty except for chats; elsewhere text that looks
-    like a control token is plain text.
+    like a control token is plain text. `path` is the file's, empty for known names.
     """
 
     domain: str
     name: str
     content: str
     control: Mapping[str, int] = field(default_factory=dict)
+    path: str = ""
 
     @property
     def sha256(self) -> str:
@@ -78,13 +79,19 @@ def read_texts(argument: str, model: ModelFile, report: Report, hub: Hub | None 
     domain, shown = readable(label or path.stem), readable(path.name)
     if name.startswith(_CHAT):
         content = render_chats(path, _read(path), model)
-        return [Text(domain, shown, content, control_tokens(model))]
-    return [Text(domain, shown, _read(path))]
+        return [Text(domain, shown, content, control_tokens(model), str(path))]
+    return [Text(domain, shown, _read(path), path=str(path))]
 
 
 def text_file(argument: str) -> Path | None:
-    """Return the file that one argument names; None for known names."""
+    """Return the file that one argument names; None for known names.
+
+    Raises:
+        RequestError: it names nothing.
+    """
     label, name = _label_and_name(argument)
+    if not name.removeprefix(_CHAT).strip():
+        raise RequestError(f"text {argument!r}: names no file; give [DOMAIN=]FILE or a known name")
     if (name in _WIKITEXT_MEMBERS or (name == BUILT_IN and not label)) and not exists(typed_path(name)):
         return None
     return typed_path(name.removeprefix(_CHAT))

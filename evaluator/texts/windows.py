@@ -77,6 +77,7 @@ def cut_windows(
     """
     windows: list[Window] = []
     records: list[TextRecord] = []
+    places: dict[str, str] = {}
     domains = [text.domain for text in texts]
     if unknown := next((domain for domain in chunks_of if domain not in domains), None):
         raise RequestError(
@@ -85,8 +86,11 @@ def cut_windows(
     for text in texts:
         chunks = chunks_of.get(text.domain, protocol.chunks)
         limit = chunks * protocol.context if chunks else None
-        if twin := next((other.name for other in records if other.sha256 == text.sha256), None):
-            raise RequestError(f"{text.name}: the same text as {twin}; its tokens would count twice")
+        place = text.path or text.name
+        if twin := places.get(text.sha256):
+            same = "given twice" if twin == place else f"the same text as {twin}"
+            raise RequestError(f"{place}: {same}; its tokens would count twice")
+        places[text.sha256] = place
         ids = token_ids(text, tokenizer, limit)
         count = len(ids) // protocol.context
         if count == 0:

@@ -140,6 +140,12 @@ def test_another_wikitext_is_refused(server, tmp_path, packed, message):
         fetch_wikitext(server, tmp_path)
 
 
+@pytest.mark.parametrize("argument", ["", "a=", " ", "chat:", "a=chat:"])
+def test_an_argument_that_names_no_file_is_refused(argument):
+    with pytest.raises(RequestError, match=f"text '{argument}': names no file"):
+        read_one(argument)
+
+
 def test_a_name_that_is_not_text_is_shown_readably(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.txt")
     try:
@@ -151,4 +157,5 @@ def test_a_name_that_is_not_text_is_shown_readably(tmp_path):
         (os.fsdecode(b"\xe9="), "\N{REPLACEMENT CHARACTER}"),
     ):
         text = read_one(f"{label}{path}")
+        assert text.path == str(path)
         assert (text.domain, text.name) == (domain, "caf\N{REPLACEMENT CHARACTER}.txt")

@@ -51,6 +51,15 @@ def test_text_that_is_there_twice_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("paths", "said"), [("ab", "b/t.txt: the same text as a/t.txt"), ("aa", "a/t.txt: given")]
+)
+def test_texts_that_are_there_twice_are_named_by_their_paths(paths, said):
+    texts = [Text(path, "t.txt", "x" * 20, path=f"{path}/t.txt") for path in paths]
+    with pytest.raises(RequestError, match=said):
+        cut_windows(texts, Bytes(None), TEN)
+
+
+@pytest.mark.parametrize(
     ("length", "chunks", "count", "counted"),
     [
         (10, None, 1, 10),
