@@ -18,7 +18,7 @@ from evaluator.runtime.layered_model import CHUNK, LayeredModel, chunk_size
 from evaluator.runtime.machine import free_memory
 from evaluator.runtime.mixture_layer import BLOCK_BYTES
 from evaluator.support.errors import RequestError
-from evaluator.support.units import FLOAT_BYTES, GIGABYTE
+from evaluator.support.units import FLOAT_BYTES, GIGABYTE, size_in_words
 
 #: Arrays as wide as the residual stream, and as a piece's widest matrix, that exist while a piece runs; somewhat more
 #: than measured, see docs/scaling.md.
@@ -244,7 +244,7 @@ def check_disk(folder: Path, n_bytes: int, elsewhere: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes + _DISK_RESERVE:
         raise RequestError(
-            f"{folder}: the hidden states of all windows take {n_bytes / GIGABYTE:,.1f} GB, and this disk has "
-            f"{free / GIGABYTE:,.1f} GB free, {_DISK_RESERVE / GIGABYTE:.0f} GB of it for other programs; "
+            f"{folder}: the hidden states of all windows take {size_in_words(n_bytes)}, and this disk has "
+            f"{size_in_words(free)} free, {_DISK_RESERVE / GIGABYTE:.0f} GB of it for other programs; "
             f"use fewer windows (--chunks), a larger --memory, or {elsewhere}"
         )

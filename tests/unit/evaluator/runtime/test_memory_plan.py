@@ -172,6 +172,9 @@ def test_a_disk_without_room_is_refused(tmp_path, monkeypatch):
         match=r"take 2\.1 GB, .* 3\.0 GB free, 1 GB of it for other programs; .* or another --out",
     ):
         check_disk(tmp_path, 2 * GB + GB // 10, "another --out")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3_000_000))
+    with pytest.raises(RequestError, match=r"take less than 1 MB, and this disk has 3 MB free, 1 GB of it"):
+        check_disk(tmp_path, 5000, "another --out")
 
 
 def test_branches_get_what_the_weights_of_two_files_leave(tiny, model):
