@@ -117,8 +117,17 @@ class ResultsStore:
         self.manifest = manifest
 
     def finish(self, ended: datetime, failures: Collection[Failure], planned: Collection[str]) -> None:
-        """End a run of the `planned` sources; earlier failures of other sources are kept."""
-        kept = [failure for failure in self.manifest.failures if failure.source not in planned]
+        """End a run of the `planned` sources; earlier failures of other sources are kept.
+
+        They are not if the file is gone from a folder that this run took others from: it was renamed or replaced.
+        """
+        folders = {Path(source).parent for source in planned}
+        kept = [
+            failure
+            for failure in self.manifest.failures
+            if failure.source not in planned
+            and (Path(failure.source).parent not in folders or os.path.lexists(failure.source))
+        ]
         self.update_manifest(ended=ended, failures=[*kept, *failures])
         shutil.rmtree(self.folder / WORK, ignore_errors=True)
 

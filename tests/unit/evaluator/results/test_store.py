@@ -15,9 +15,7 @@ from results_store_cases import manifest, row, tokens, tokens_path
 
 from evaluator.results.files import SPEED
 from evaluator.results.hidden_states import HiddenStates
-from evaluator.results.manifest import (
-    Failure,
-)
+from evaluator.results.manifest import Failure
 from evaluator.results.reader import read_manifest
 from evaluator.support.errors import RequestError
 
@@ -120,6 +118,18 @@ def test_damaged_tokens_name_their_file(store):
         store.tokens("v")
 
 
+def test_failures_of_other_sources_are_kept_unless_their_files_are_replaced(store, tmp_path):
+    for name in ("there", "repaired"):
+        (tmp_path / name).touch()
+    sources = [str(tmp_path / name) for name in ("there", "renamed", "repaired", "elsewhere/gone")]
+    planned = [str(tmp_path / name) for name in ("new", "repaired")]
+    ended = datetime(2026, 1, 2, tzinfo=UTC)
+    store.finish(ended, [Failure(source=source, reason="truncated") for source in sources], sources)
+    store.finish(ended, [Failure(source=planned[0], reason="other")], planned)
+    failures = read_manifest(store.folder).failures
+    assert [failure.source for failure in failures] == [sources[0], sources[3], planned[0]]
+
+
 @pytest.mark.parametrize("lost", ["damaged", "deleted"])
 def test_what_lost_its_tokens_is_not_finished(store, lost):
     store.add(row("a"), tokens(), None)
@@ -179,9 +189,9 @@ def test_hidden_states_are_trusted_only_when_sealed(tmp_path):
 
 
 def test_failures_of_other_runs_into_the_folder_stay_and_own_ones_are_judged_anew(store):
-    theirs, mine = Failure(source="theirs.gguf", reason="cut"), Failure(source="mine.gguf", reason="cut")
+    theirs, mine = Failure(source="theirs/a.gguf", reason="cut"), Failure(source="mine.gguf", reason="cut")
     ended = datetime(2025, 1, 2, tzinfo=UTC)
-    store.finish(ended, [theirs, mine], {"theirs.gguf", "mine.gguf"})
+    store.finish(ended, [theirs, mine], {"theirs/a.gguf", "mine.gguf"})
     assert read_manifest(store.folder).ended == ended
     store.prepare(manifest(started=datetime(2026, 1, 1, tzinfo=UTC)), force=False)
     there = read_manifest(store.folder)
