@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from rich.console import Console
 
 from evaluator import flags
+from evaluator.support.cache import FULL, cache_advice
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.interrupts import interruptible
 from evaluator.support.terminal import say
@@ -22,7 +22,6 @@ _console = Console(stderr=True)
 
 _RESUMABLE = "what was finished is kept: run the same command again to resume"
 _SOME_FAILED, _WRONG_REQUEST = 1, 2
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Base class of typer's errors about flags, which it does not export.
 _FlagError: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -34,10 +33,7 @@ def _root() -> None:
 
 @app.command()
 def run(
-    comparison: Annotated[
-        str | None,
-        typer.Argument(help="A TOML file, or the name of a ready-made comparison; flags override it."),
-    ] = None,
+    comparison: flags.Comparison = None,
     baseline: Annotated[str | None, typer.Option(help="SRC of the reference model.")] = None,
     variant: flags.Variants = None,
     text: flags.EvaluationTexts = None,
@@ -286,8 +282,9 @@ def main() -> None:
             f"{error.name} is not installed: pip install 'quantization-comparison[evaluator]'", _WRONG_REQUEST
         )
     except OSError as error:
-        way_out = "; free some space, or write to another disk" if error.errno in _FULL else ""
-        _fail(f"{error.filename or 'disk'}: {error.strerror or error}{way_out}", _SOME_FAILED)
+        full = "free some space, or write to another disk" if error.errno in FULL else None
+        reason = filter(None, (error.strerror or str(error), cache_advice(error) or full))
+        _fail(f"{error.filename or 'disk'}: {'; '.join(reason)}", _SOME_FAILED)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -15,6 +15,9 @@ from evaluator.support.units import MOST_MEMORY
 #: Like `typer.Option`, for a path.
 path_option = partial(typer.Option, parser=typed_path, metavar="PATH")
 
+Comparison = Annotated[
+    str | None, typer.Argument(help="A TOML file, or the name of a ready-made comparison; flags override it.")
+]
 Variants = Annotated[list[str] | None, typer.Option(help="METHOD=SRC; a glob gives several variants.")]
 EvaluationTexts = Annotated[
     list[str] | None,

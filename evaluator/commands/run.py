@@ -26,6 +26,7 @@ from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan, make_plan
 from evaluator.results.files import MANIFEST_NAME, is_written
 from evaluator.results.store import ResultsStore
+from evaluator.support.cache import cache_advice
 from evaluator.support.errors import EvaluatorError, RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.paths import accessing, typed_path
@@ -55,8 +56,9 @@ def run_comparison(
         return _run(comparison, console, force=force, display=display)
     except OSError as error:
         place = error.filename or comparison.out
+        resume = "what was finished is kept: run the same command again to resume"
         raise EvaluatorError(
-            f"{place}: {error.strerror or error}; what was finished is kept: run the same command again to resume"
+            f"{place}: {error.strerror or error}; {cache_advice(error) or resume}"
         ) from error
 
 

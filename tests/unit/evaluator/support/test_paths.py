@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 from pathlib import Path
 from typing import get_args
@@ -11,7 +12,7 @@ import pytest
 import dashboard.cli
 import evaluator.cli
 from evaluator.planning.config import comparison_from
-from evaluator.support.cache import cache_folder
+from evaluator.support.cache import cache_advice, cache_folder
 from evaluator.support.errors import RequestError
 from evaluator.support.paths import typed_path
 
@@ -39,6 +40,17 @@ def test_a_tilde_is_the_home_folder(home, monkeypatch):
     assert typed_path("~") == home
     monkeypatch.setenv("EVALUATOR_CACHE", "~/cache")
     assert cache_folder() == home / "cache"
+
+
+@pytest.mark.parametrize(
+    ("place", "helps"), [("cache/graphs/x", True), ("cache", True), (".", True), ("out", False)]
+)
+def test_a_cache_that_cannot_be_written_has_a_way_out(home, monkeypatch, place, helps):
+    monkeypatch.setenv("EVALUATOR_CACHE", str(home / "cache"))
+    advice = cache_advice(OSError(errno.EROFS, "Read-only file system", str(home / place)))
+    assert (advice is not None) == helps
+    assert cache_advice(OSError(errno.ENOSPC, "No space left on device", str(home / place))) is None
+    assert cache_advice(OSError(errno.EIO, "Input/output error")) is None
 
 
 def test_out_of_a_comparison_file_is_in_the_home_folder(home):
