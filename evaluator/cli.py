@@ -250,6 +250,8 @@ def inspect(
         typer.echo(json.dumps(facts, indent=2))
     else:
         Console().print(table)
+    if facts.get("failures"):
+        raise typer.Exit(_SOME_FAILED)
 
 
 @app.command()

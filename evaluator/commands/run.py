@@ -25,9 +25,10 @@ from evaluator.planning.comparable import check_comparable, comparable_traits
 from evaluator.planning.config import Comparison
 from evaluator.planning.plan import Plan, make_plan
 from evaluator.results.files import MANIFEST_NAME, is_written
+from evaluator.results.manifest import Failure
 from evaluator.results.store import ResultsStore
 from evaluator.support.cache import cache_advice
-from evaluator.support.errors import EvaluatorError, RequestError, SourceError
+from evaluator.support.errors import EvaluatorError, RequestError, SourceError, reason_of
 from evaluator.support.outputs import prepare_output_folder, refuse_overwriting
 from evaluator.support.paths import accessing, typed_path
 from evaluator.support.progress_lines import Display, run_progress
@@ -173,10 +174,12 @@ def _comparable_baseline(file: ModelFile, baseline: str) -> ModelFile:
 
 
 def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
-    """Return facts about a model file or a results folder, as data and as a table.
+    """Return facts about model files or a results folder, as data and as a table.
+
+    Of several files, those that cannot be read are among the `failures`.
 
     Raises:
-        RequestError: `source` names neither, or cannot be read.
+        RequestError: `source` names neither, or nothing of it can be read.
     """
     folder = typed_path(source)
     with accessing(folder):
@@ -184,23 +187,29 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
     if is_results:
         return inspect_results(folder)
     models, recipes, rows, skipped = [], [], [], list[str]()
+    failures: list[Failure] = []
     for path in resolve_source(source, skip=skipped.append):
         try:
             file = open_model(path)
-            facts = _file_facts(file)
+            facts, recipe = _file_facts(file), recipe_table(file)
         except SourceError as error:
-            raise RequestError(str(error)) from error
+            failures.append(Failure(source=str(path), reason=reason_of(error, path)))
+            continue
         models.append(facts)
-        recipes.append(recipe_table(file))
+        recipes.append(recipe)
         types = ", ".join(f"{name} ×{count}" for name, count in facts["tensor_types"].items())
         bits, size = f"{facts['bits_per_weight']:.3f}", f"{facts['size_bytes'] / MEGABYTE:,.1f}"
         pre = facts["pre"] or ("missing" if needs_scheme(file) else "–")
         rows.append(
             (file.name, facts["model"], facts["architecture"], facts["quant"], pre, bits, size, types)
         )
+    unread = [f"{failure.source}: {failure.reason}" for failure in failures]
+    if not models:
+        raise RequestError(unread[0])
     heads = ("file", "model", "architecture", "quant", "pre", "bits per weight", "MB", "types")
-    table = table_of(heads, rows, caption=skipped)
-    return {"models": models, "skipped": skipped}, Group(table, *recipes) if len(recipes) == 1 else table
+    table = table_of(heads, rows, caption=[*skipped, *(f"skipped {line}" for line in unread)])
+    data = {"models": models, "skipped": skipped, "failures": [failure.model_dump() for failure in failures]}
+    return data, Group(table, *recipes) if len(recipes) == 1 else table
 
 
 def _file_facts(file: ModelFile) -> dict[str, Any]:

@@ -190,6 +190,22 @@ def test_absent_input_is_status_two(evaluate, tmp_path, arguments):
     assert_one_line(status, 2, error, "none")
 
 
+def test_inspect_lists_what_can_be_read_beside_a_damaged_file(evaluate, monkeypatch, tiny_path, tmp_path):
+    monkeypatch.setenv("COLUMNS", "200")
+    shutil.copy(tiny_path, tmp_path)
+    (tmp_path / "bad.gguf").write_bytes(tiny_path.read_bytes()[:900])
+    status, out, _ = evaluate("inspect", tmp_path / "*.gguf")
+    assert status == 1
+    assert tiny_path.name in out
+    assert "skipped" in out
+    assert "bad.gguf:" in "".join(out.split())
+    status, out, _ = evaluate("inspect", tmp_path / "*.gguf", "--json")
+    facts = json.loads(out)
+    assert status == 1
+    assert [model["path"] for model in facts["models"]] == [str(tmp_path / tiny_path.name)]
+    assert [failure["source"] for failure in facts["failures"]] == [str(tmp_path / "bad.gguf")]
+
+
 def test_inspect_of_a_damaged_file_is_status_two(evaluate, tmp_path):
     (tmp_path / "m.gguf").write_bytes(b"GGUF\x03")
     status, _, error = evaluate("inspect", tmp_path / "m.gguf")
