@@ -65,7 +65,9 @@ def _on_disk(source: str, skip: Report) -> list[Path]:
     path = typed_path(source)
     if _is_model(path):
         return [first_part(path)]
-    matches = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207 (absolute patterns)
+    # A folder that is there by this very name is no pattern, whatever characters are in it.
+    folder = glob.escape(str(path.parent)) if path.parent.is_dir() else str(path.parent)
+    matches = sorted(Path(name) for name in glob.glob(str(Path(folder) / path.name)))  # noqa: PTH207 (absolute patterns)
     if paths := _distinct(match for match in matches if _is_model(match)):
         return _models_among(source, paths, skip)
     if path.is_dir():

@@ -32,6 +32,13 @@ def test_glob_gives_sorted_files_without_folders(folder):
     assert [path.name for path in resolve_source(f"{folder}/*.gguf")] == ["a.gguf", "b.gguf", "c[1].gguf"]
 
 
+def test_a_glob_below_a_folder_in_brackets_means_that_folder(folder, tmp_path):
+    named = tmp_path / "quants [1]"
+    named.mkdir()
+    (named / "d.gguf").write_bytes((folder / "a.gguf").read_bytes())
+    assert resolve_source(f"{named}/*.gguf") == [named / "d.gguf"]
+
+
 @pytest.mark.parametrize(
     ("suffix", "message"),
     [("", r"is a folder without a config\.json"), ("/*.onnx", "no file matches"), ("/z", "no such file")],
