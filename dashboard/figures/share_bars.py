@@ -10,7 +10,7 @@ from dashboard.figures import charts
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.panels import Panels
 from dashboard.figures.picked import frame_rows
-from dashboard.insights.confidence import SURE, Shares, bin_names
+from dashboard.insights.confidence import Shares, bin_names, bins_told
 from dashboard.results.rows import Row, type_name
 from dashboard.results.selection import Selection
 from dashboard.style import formats
@@ -44,7 +44,8 @@ def own_shares(
         bars += [(type_name(item.row), item) for item in group]
         _stack(drawn, index, bars, selection, order)
         if any(row["variant_id"] == told for row in mine):
-            _levels(drawn, index, [bar for bar in bars if bar[1] is base or bar[1].row["variant_id"] == told])
+            ours = [bar for bar in bars if bar[1] is base or bar[1].row["variant_id"] == told]
+            _levels(drawn, index, ours, bins_told(selection))
         _frame(drawn, index, lanes, [row for row in mine if row["variant_id"] in selection.picked])
         if base is not None:
             _reference(drawn, index, base)
@@ -93,12 +94,12 @@ def _text(share: float, *, bold: bool) -> str:
     return f"{share:.0f}" if share >= _LEAST_WRITTEN else ""
 
 
-def _levels(drawn: Panels, index: int, bars: Sequence[tuple[str, Shares]]) -> None:
-    """Write shares of high-confidence tokens, which the title gives, beside their bars."""
+def _levels(drawn: Panels, index: int, bars: Sequence[tuple[str, Shares]], told: Sequence[int]) -> None:
+    """Write the shares of the bins `told`, which the title gives, beside their bars."""
     place = drawn.place(index)
     for name, item in bars:
         drawn.add_annotation(
-            text=f"<b>{formats.percent(item.values[SURE])}</b>",
+            text=f"<b>{formats.percent(sum(item.values[bin_told] for bin_told in told))}</b>",
             x=100,
             y=in_figure(name),
             xref=place["xaxis"],
@@ -125,9 +126,10 @@ def _reference(drawn: Panels, index: int, base: Shares) -> None:
 
 
 def by_baseline(
-    moved_to: Sequence[tuple[Row, Sequence[Mapping[str, Any]]]], told: Collection[str]
+    moved_to: Sequence[tuple[Row, Sequence[Mapping[str, Any]]]], told: Collection[str], selection: Selection
 ) -> Drawing:
     """Draw, per variant, into which bins the tokens of each baseline bin moved; `told` are the title's variants."""
+    bins = bins_told(selection)
     drawn = _grid([str(row["label"]) for row, _ in moved_to], shared=True, titled=True)
     names = bin_names()
     for index, (row, lines) in enumerate(moved_to):
@@ -142,7 +144,7 @@ def by_baseline(
                     "line": {"width": [2 if line["bin"] == own else 0 for line in lines], "color": QUIET},
                 },
                 text=[
-                    _text(share, bold=row["variant_id"] in told and line["bin"] == own == SURE)
+                    _text(share, bold=row["variant_id"] in told and line["bin"] == own in bins)
                     for share, line in zip(values, lines, strict=True)
                 ],
                 customdata=[[row["variant_id"], line["bin"]] for line in lines],

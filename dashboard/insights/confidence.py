@@ -12,6 +12,7 @@ from dashboard.insights.picks import Telling
 from dashboard.results.contrasts import Term, contrast
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
+from dashboard.results.selection import Selection
 from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 from evaluator.metrics.breakdowns import CONFIDENCE_EDGES
@@ -112,28 +113,28 @@ def changes(scope: Scope, rows: Sequence[Row]) -> list[Change]:
     return found
 
 
-def kept_sure(scope: Scope, rows: Sequence[Row]) -> list[tuple[Row, float]]:
-    """Return the rows that keep the most and the least of the baseline's high-confidence tokens, with those shares.
+def bins_told(selection: Selection) -> list[int]:
+    """Return the baseline's bins that statements about kept tokens cover: the filtered ones, else the highest."""
+    return sorted(selection.bins) or [SURE]
 
-    One entry if that is the same row, none without such tokens.
+
+def kept(scope: Scope, rows: Sequence[Row]) -> list[tuple[Row, Estimate]]:
+    """Return which share of the baseline's tokens in `bins_told` is still there in each row, the least first.
+
+    Errors are clustered by window. Rows without token files, or without such tokens, are left out.
     """
-    kept = []
+    bins = bins_told(scope.selection)
+    wanted = scope.narrowed(bins=frozenset(bins)).selection.token_filter
+    found = []
     for row in rows:
-        bins = scope.bins(str(row["variant_id"]))
-        for line in bins.to_dicts() if bins is not None else ():
-            if line["bin"] == SURE and line["n"]:
-                kept.append((row, line[f"bin{SURE}"] / line["n"]))
-    if not kept:
-        return []
-    most, least = max(kept, key=lambda item: item[1]), min(kept, key=lambda item: item[1])
-    return [most] if most[0] is least[0] else [most, least]
+        parts = scope.results.parts(str(row["variant_id"]))
+        share = contrast([(parts, f"bin{index}", 1.0) for index in bins], wanted) if parts else None
+        if share is not None:
+            found.append((row, share))
+    return sorted(found, key=lambda item: (item[1].value, item[0]["variant_id"]))
 
 
-def of_the_sure(scope: Scope, rows: Sequence[Row]) -> str:
-    """Say which share of the baseline's high-confidence tokens the drawn variants keep."""
-    kept = kept_sure(scope, rows)
-    if not kept:
-        return "The baseline has no high-confidence tokens (top probability over 0.95) here"
-    names = [f"{row['label']} keeps {formats.percent(share)}" for row, share in kept[:1]]
-    names += [f"{row['label']} {formats.percent(share)}" for row, share in kept[1:]]
-    return f"Of the baseline's high-confidence tokens, {' and '.join(names)}"
+def ends_of_kept(scope: Scope, rows: Sequence[Row]) -> list[tuple[Row, Estimate]]:
+    """Return the rows that keep the least and the most; one entry if that is the same row, none without tokens."""
+    known = kept(scope, rows)
+    return known if len(known) < 2 else [known[0], known[-1]]

@@ -9,7 +9,15 @@ from dashboard.insights import Insight
 from dashboard.insights.bands import bands, typical
 from dashboard.insights.claims.confidence import points
 from dashboard.insights.comparison import ONE_METHOD, rank_files, tie
-from dashboard.insights.confidence import SURE, Change, bin_names, moved, shares
+from dashboard.insights.confidence import (
+    SURE,
+    Change,
+    bin_names,
+    bins_told,
+    ends_of_kept,
+    moved,
+    shares,
+)
 from dashboard.insights.faults import sound
 from dashboard.insights.matching import one_type
 from dashboard.results.rows import Row, by_method
@@ -52,13 +60,57 @@ def change_title(changes: Sequence[Change]) -> str:
     return f"{change.row['label']} has {size} {way} {_tokens_of(index)} than the baseline, the largest change"
 
 
-def _tokens_of(index: int) -> str:
-    """Return what the tokens of a bin are called."""
-    if index == SURE:
+def _tokens_of(*bins: int) -> str:
+    """Return what the tokens of bins are called."""
+    if bins == (SURE,):
         return "high-confidence tokens (top probability over 0.95)"
-    if index == 0:
+    if bins == (0,):
         return "low-confidence tokens (top probability up to 0.25)"
-    return f"tokens with a top probability of {bin_names()[index]}"
+    names = bin_names()
+    return f"tokens with a top probability of {formats.listing([names[index] for index in bins], len(names))}"
+
+
+def kept_title(scope: Scope, rows: Sequence[Row]) -> str:
+    """Say which share of the baseline's tokens in `bins_told` the rows keep: the least and the most."""
+    ends = ends_of_kept(scope, rows)
+    tokens = _tokens_of(*bins_told(scope.selection))
+    if not ends:
+        return f"The baseline has no {tokens} here"
+    (least, share), *most = ends
+    names = [f"{least['label']} keeps {_per_cent(share)} there"]
+    names += [f"{row['label']} {_per_cent(other)}" for row, other in most]
+    return f"Of the baseline's {tokens}, {' and '.join(names)}"
+
+
+def _per_cent(share: Estimate) -> str:
+    return f"{formats.with_error(100 * share.value, 100 * share.half)} %"
+
+
+def least_kept(scope: Scope, changes: Sequence[Change]) -> tuple[Change, int] | None:
+    """Return the change of the first file in `kept_title`, and the filtered bin that it loses most of."""
+    ends = ends_of_kept(scope, [change.row for change in changes])
+    mine = [change for change in changes if ends and change.row is ends[0][0]]
+    if not mine:
+        return None
+    return mine[0], min(bins_told(scope.selection), key=lambda index: mine[0].bins[index].value)
+
+
+def not_kept(scope: Scope, rows: Sequence[Row]) -> Insight | None:
+    """Say which bins the filtered tokens are in by the file that keeps the least of them; None if it keeps all."""
+    ends = ends_of_kept(scope, rows)
+    own = shares(scope, ends[0][0]) if ends else None
+    if own is None:
+        return None
+    bins, names = bins_told(scope.selection), bin_names()
+    others = sorted(
+        ((share, names[index]) for index, share in enumerate(own.values) if share > 0 and index not in bins),
+        reverse=True,
+    )
+    if not others:
+        return None
+    where = formats.listing([f"{formats.percent(share)} at {name}" for share, name in others])
+    text = f"Of the tokens in the filter, {own.row['label']} has {where}."
+    return Insight(text, "finding", f"{formats.count(own.n)} tokens, by the file's own top probability")
 
 
 def levels_title(scope: Scope, changes: Changes) -> str:
@@ -76,23 +128,30 @@ def levels_title(scope: Scope, changes: Changes) -> str:
 
 
 def best_kept(scope: Scope, rows: Sequence[Row]) -> Insight | None:
-    """Say who keeps the most high-confidence tokens at a typical size that most methods have."""
+    """Say who keeps the most tokens at a typical size that most methods have.
+
+    They are the high-confidence ones, or those of the baseline in the filtered bin; None for several bins.
+    """
     if len(by_method(rows)) < 2:
         return ONE_METHOD
+    index, *more = bins_told(scope.selection)
     band = typical(bands(scope, sound(scope.results, rows)))
-    if band is None:
+    if band is None or more:
         return None
-    ranking = rank_files(scope, band.files, f"bin{SURE}", largest=True)
+    ranking = rank_files(scope, band.files, f"bin{index}", largest=True)
     if ranking is None:
         return None
     place = f"At {formats.size(band.size)} ({formats.bits(band.bits)})"
-    detail = "tokens over 0.95, paired: "
+    name = bin_names()[index]
+    tokens = "high-confidence tokens" if index == SURE else f"tokens kept at {name}"
+    of_all = "high-confidence tokens" if index == SURE else f"of the baseline's tokens at {name}"
+    detail = f"tokens {'over 0.95' if index == SURE else f'at {name}'}, paired: "
     detail += "; ".join(
         f"{ranking.best} {points(gap)} ahead of {method}" for method, gap in ranking.gaps.items()
     )
     if ranking.tied:
-        return Insight(f"{place}, by high-confidence tokens, {tie(ranking)}.", ranking.undecided, detail)
-    return Insight(f"{place}, {ranking.best} keeps the most high-confidence tokens.", "finding", detail)
+        return Insight(f"{place}, by {tokens}, {tie(ranking)}.", ranking.undecided, detail)
+    return Insight(f"{place}, {ranking.best} keeps the most {of_all}.", "finding", detail)
 
 
 def lost(scope: Scope, changes: Changes) -> Insight | None:

@@ -7,14 +7,17 @@ from dashboard.figures.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
-from dashboard.insights.confidence import Shares, changes, kept_sure, moved, of_the_sure, shares, tells_sure
+from dashboard.insights.confidence import Shares, changes, ends_of_kept, moved, shares, tells_sure
 from dashboard.insights.confidence_findings import (
     best_kept,
     change_title,
+    kept_title,
     largest_change,
+    least_kept,
     levels_title,
     lost,
     most_changed,
+    not_kept,
     unchanged,
     where_it_diverges,
 )
@@ -41,17 +44,31 @@ def figure(scope: Scope) -> Drawing:
         lines = [
             (row, [line for line in bins.to_dicts() if line["n"]]) for row, bins in found if bins is not None
         ]
-        told = [str(row["variant_id"]) for row, _ in kept_sure(scope, rows)]
-        return share_bars.by_baseline(lines, told) if lines else charts.message_figure(_NO_TOKENS)
+        told = [str(row["variant_id"]) for row, _ in ends_of_kept(scope, rows)]
+        return (
+            share_bars.by_baseline(lines, told, scope.selection)
+            if lines
+            else charts.message_figure(_NO_TOKENS)
+        )
     if not rows:
         return charts.message_figure(_NO_TOKENS)
     if share == "own":
-        largest = most_changed(known) if (known := moved(scope, rows)) else None
-        return _own(scope, rows, str(largest[0]["variant_id"]) if largest is not None else "")
+        return _own(scope, rows, _told_of_own(scope, rows))
     changed = changes(scope, rows)
     if not changed:
         return charts.message_figure(_NO_TOKENS)
-    return bin_changes.figure(changed, largest_change(changed), scope.selection)
+    subject = least_kept(scope, changed) if scope.selection.bins else largest_change(changed)
+    return bin_changes.figure(changed, subject, scope.selection)
+
+
+def _told_of_own(scope: Scope, rows: list[Row]) -> str:
+    """Return the id of the variant in the title of the variants' own shares; empty without one."""
+    if scope.selection.bins:
+        told = ends_of_kept(scope, rows)[:1]
+    else:
+        largest = most_changed(known) if (known := moved(scope, rows)) else None
+        told = [largest] if largest is not None else []
+    return str(told[0][0]["variant_id"]) if told else ""
 
 
 def _own(scope: Scope, rows: list[Row], told: str) -> Drawing:
@@ -63,10 +80,13 @@ def _own(scope: Scope, rows: list[Row], told: str) -> Drawing:
 
 
 def headline(scope: Scope) -> str:
-    """Name the variant with the largest change of a bin's share that is more than the error."""
+    """Name the variant with the largest change of a bin's share that is more than the error.
+
+    By the baseline's bins, and under a filter of them, say which share of the tokens is kept there.
+    """
     drawn, share = _drawn(scope), _SHARE.of(scope.selection)
-    if share == "baseline":
-        return of_the_sure(scope, drawn)
+    if share == "baseline" or scope.selection.bins:
+        return kept_title(scope, drawn) if ends_of_kept(scope, drawn) or share == "baseline" else _NO_TOKENS
     if share == "own":
         known = moved(scope, drawn)
         return levels_title(scope, known) if known else _NO_TOKENS
@@ -97,10 +117,10 @@ def insights(scope: Scope) -> list[Insight]:
     known = moved(scope, drawn)
     if not known:
         return [NOTHING]
+    filtered = bool(scope.selection.bins)
     candidates = [
         best_kept(scope, [row for row, _ in moved(scope, rows)]),
-        lost(scope, known),
-        unchanged(known),
+        *([not_kept(scope, drawn)] if filtered else [lost(scope, known), unchanged(known)]),
         where_it_diverges(scope, [row for row, _ in known]),
         *elsewhere(passing, rows),
     ]
@@ -118,6 +138,13 @@ def _rule(scope: Scope) -> str:
     return f"{which} with per-token data, in at most {_MOST_PANELS} panels"
 
 
+def _noted(scope: Scope) -> str:
+    """Say what a filter of confidence does to shares."""
+    if not scope.selection.bins:
+        return ""
+    return "The tokens are chosen by the baseline's confidence, so variants can only have fewer there."
+
+
 VIEW = View(
     id="confidence",
     tells=tells_sure,
@@ -127,6 +154,7 @@ VIEW = View(
     caption="Share of scored tokens by the probability a model gives its own most likely token. Differences are "
     "paired over the same tokens and clustered by window. "
     "Click a bar to filter all views to the tokens in that bin of the baseline.",
+    noted=_noted,
     headline=headline,
     draw=figure,
     insights=insights,

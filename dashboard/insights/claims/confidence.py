@@ -36,7 +36,14 @@ def points(estimate: Estimate) -> str:
 
 @JUDGES.register("confidence")
 def claims(case: Case) -> list[Claim]:
-    """Judge the kept high-confidence tokens, the shift at low bits, evenness, and 2 bits."""
+    """Judge the kept high-confidence tokens, the shift at low bits, evenness, and 2 bits.
+
+    None can be tested on tokens chosen by the baseline's confidence: there the baseline has all of a bin's tokens, so
+    every other file has fewer.
+    """
+    if case.scope.selection.bins:
+        lacking = "the tokens of all bins; remove the filter of confidence"
+        return [untestable(text, lacking) for text in (_KEEPS, _SHIFTS, _UNIFORM, _TWO)]
     return [_keeps(case), _shifts(case), _uniform(case), _two_bits(case)]
 
 
