@@ -2,52 +2,100 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from dashboard.insights import Insight
 from dashboard.insights.bands import beaten_by_smaller
+from dashboard.insights.comparison import Ranking, gap, tie
 from dashboard.insights.recommender import EVERYDAY, within
-from dashboard.results.rows import Row, complete
+from dashboard.results.rows import SAME_BYTES, Row, complete
 from dashboard.results.scope import Scope
+from dashboard.results.statistics import Estimate
 from dashboard.style import formats
 from dashboard.style.columns import EFFICIENCY_SCALE
 
 #: From this factor a file is written as so many times smaller, below it as so many per cent.
 _FACTOR = 1.1
 _WHOLE_PERCENT = 0.01
+#: Most files compared token by token, at a millisecond each: the best by their stored values.
+_MOST_RANKED = 48
 
 
 def efficiency(row: Row) -> str:
     """Write 1/PPL/MB with its unit."""
-    return f"1/PPL per MB = {formats.number(EFFICIENCY_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵"
+    return f"1/PPL per MB = {_value(row)}"
 
 
-def highest(rows: Sequence[Row]) -> Insight | None:
-    """Name the file with the highest 1/PPL per MB; None for a single file."""
+def _value(row: Row) -> str:
+    return f"{formats.number(EFFICIENCY_SCALE * row['inv_ppl_per_mb'])} × 10⁻⁵"
+
+
+def rank_efficiency(scope: Scope, rows: Sequence[Row]) -> Ranking:
+    """Rank files, by label, by ln PPL + ln size, the lower the better; gaps are in nats, paired over the same tokens.
+
+    Sizes have no error; a difference within `SAME_BYTES`, that of headers, does not count. `rows` are not empty and
+    have a 1/PPL per MB above 0. Of very many only the best by it are ranked.
+    """
+    ordered = sorted(rows, key=lambda row: (-row["inv_ppl_per_mb"], row["variant_id"]))[:_MOST_RANKED]
+    best, *others = ordered
+    values = {str(row["label"]): Estimate(-math.log(row["inv_ppl_per_mb"]), math.inf) for row in ordered}
+    gaps = {}
+    for row in others:
+        paired = gap(scope, row, best)
+        larger = math.log(row["size_bytes"] / best["size_bytes"])
+        behind = values[str(row["label"])].value - values[str(best["label"])].value
+        gaps[str(row["label"])] = (
+            Estimate(behind, math.inf)
+            if paired is None
+            else Estimate(paired.value + larger, paired.se, paired.freedom)
+        )
+    return Ranking(values, gaps, math.log1p(SAME_BYTES))
+
+
+def highest(scope: Scope, rows: Sequence[Row]) -> Insight | None:
+    """Name the file with the highest 1/PPL per MB, or those tied for it; None for a single file."""
     if len(rows) < 2:
         return None
-    best = max(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
-    smallest = min(rows, key=lambda row: row["size_bytes"])
-    text = f"{best['label']} has the highest {efficiency(best)}."
-    if best is smallest:
-        return Insight(
-            text,
-            "caution",
-            "it is the smallest file, which this ratio nearly always favours without a quality floor",
-        )
-    return Insight(text, "finding", "MB = 10⁶ bytes; 3.2 × 10⁻⁵ is a perplexity of 12 at 2.6 GB")
+    ranking = rank_efficiency(scope, rows)
+    first = _first(ranking, rows)
+    if ranking.tied:
+        text = f"At the top by 1/PPL per MB, {tie(ranking)}: {_value(first[0])}."
+    else:
+        text = f"{ranking.best} has the highest {efficiency(first[0])}."
+    kind = ranking.undecided if ranking.tied else "finding"
+    smallest = min(rows, key=lambda row: (row["size_bytes"], row["variant_id"]))
+    if smallest not in first:
+        return Insight(text, kind, "MB = 10⁶ bytes; 3.2 × 10⁻⁵ is a perplexity of 12 at 2.6 GB")
+    which = "the smallest file is among them" if ranking.tied else "it is the smallest file"
+    nearly = f"{which}, which this ratio nearly always favours without a quality floor"
+    return Insight(text, kind if ranking.tied else "caution", nearly)
 
 
-def above_floor(rows: Sequence[Row]) -> Insight:
-    """Name the file with the highest 1/PPL per MB of those above the quality floor."""
+def above_floor(scope: Scope, rows: Sequence[Row]) -> Insight:
+    """Name the file with the highest 1/PPL per MB of those above the quality floor, or those tied for it."""
     good = within(complete(rows, "ln_ppl_ratio"), EVERYDAY)
     floor = f"quality floor: perplexity within {formats.percent(EVERYDAY, 0)} of the baseline (95 % bound)"
     if not good:
         return Insight("No file is above the quality floor.", "caution", floor)
-    best = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
+    ranking = rank_efficiency(scope, good)
+    best = _first(ranking, good)[0]
+    if ranking.tied:
+        text = f"Above the quality floor, by 1/PPL per MB, {tie(ranking)}: {_value(best)}."
+        return Insight(text, ranking.undecided, floor)
     leads = "is the most efficient" if len(good) > 1 else "is the only one"
-    text = f"Above the quality floor {best['label']} {leads}: {efficiency(best)}."
+    text = f"Above the quality floor {ranking.best} {leads}: {efficiency(best)}."
     return Insight(text, "finding", floor)
+
+
+def most_efficient(scope: Scope, rows: Sequence[Row]) -> list[Row]:
+    """Return the file with the highest 1/PPL per MB, and those that are not measurably behind it."""
+    return _first(rank_efficiency(scope, rows), rows)
+
+
+def _first(ranking: Ranking, rows: Sequence[Row]) -> list[Row]:
+    of = {str(row["label"]): row for row in rows}
+    return [of[label] for label in (ranking.best, *ranking.tied)]
 
 
 def wasted(scope: Scope, rows: Sequence[Row]) -> Insight | None:

@@ -218,8 +218,8 @@ def insights(scope: Scope) -> list[Insight]:
         return [NOTHING]
     candidates = [
         equal_size(scope, rows, "size"),
-        above_floor(rows),
-        highest(rows),
+        above_floor(scope, rows),
+        highest(scope, rows),
         wasted(scope, rows),
         compression(scope, rows),
         gap_insight(rows, scope.selection),

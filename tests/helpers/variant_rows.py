@@ -23,6 +23,9 @@ class NoTokens:
     def speed(self, _engine: str) -> None:
         return None
 
+    def kv_cache(self) -> None:
+        return None
+
     def memoized(self, _key: str, compute: Callable[[], Any]) -> Any:
         return compute()
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dashboard.insights import Claim
 from dashboard.insights.bands import beaten_by_smaller
-from dashboard.insights.claim_rules import BARTOWSKI, MAIN, Case, absent, leads_everywhere, untestable
+from dashboard.insights.claim_rules import (
+    BARTOWSKI,
+    MAIN,
+    Case,
+    absent,
+    between,
+    leads_everywhere,
+    untestable,
+)
 from dashboard.insights.claims import JUDGES
 from dashboard.insights.comparison import nats
+from dashboard.insights.efficiency import most_efficient
 from dashboard.insights.noise import least_divergence
 from dashboard.insights.recommender import EVERYDAY, within
 from dashboard.results.cache_types import by_file, loss_from_file, with_caches
-from dashboard.results.rows import complete
+from dashboard.results.rows import Row, complete
 from dashboard.style import formats
 
 _EFFICIENT = "bartowski has the highest 1/PPL per MB."
@@ -66,19 +77,22 @@ def _larger(case: Case) -> Claim:
 
 def _four_bits(case: Case) -> Claim:
     floor = f"+{formats.percent(EVERYDAY, 0)} perplexity"
-    rows = complete(case.compared, "inv_ppl_per_mb")
+    rows = [row for row in complete(case.compared, "inv_ppl_per_mb") if row["inv_ppl_per_mb"] > 0]
     if not rows:
         return untestable(_FOUR, "the perplexity of a file")
-    best = max(rows, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
-    alone = f"1/PPL/MB alone prefers {best['label']} ({formats.bits(best['bits_per_weight'])})"
+    alone = f"1/PPL/MB alone prefers {_with_bits(most_efficient(case.scope, rows))}"
     good = within(rows, EVERYDAY)
     if not good:
         return untestable(_FOUR, f"a file under {floor}", f"{alone}.")
-    top = max(good, key=lambda row: (row["inv_ppl_per_mb"], row["variant_id"]))
-    evidence = (
-        f"Among files under {floor} {top['label']} leads ({formats.bits(top['bits_per_weight'])}); {alone}."
-    )
-    return Claim(_FOUR, "holds" if 4 <= top["bits_per_weight"] < 5 else "fails", evidence)
+    first = most_efficient(case.scope, good)
+    leads = "leads" if len(first) == 1 else "are not measurably apart at the top"
+    evidence = f"Among files under {floor} {_with_bits(first)} {leads}; {alone}."
+    four = between(first, 4, 5)
+    return Claim(_FOUR, "unknown" if 0 < len(four) < len(first) else "holds" if four else "fails", evidence)
+
+
+def _with_bits(rows: Sequence[Row]) -> str:
+    return formats.listing([f"{row['label']} ({formats.bits(row['bits_per_weight'])})" for row in rows])
 
 
 def _small_cache(case: Case) -> Claim:
