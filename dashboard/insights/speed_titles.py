@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.insights.claim_rules import Spread
 from dashboard.insights.comparison import gap
@@ -22,14 +23,16 @@ class Race:
     """The file that the title is about, and the others' speed against it.
 
     `own` is the recommended file if it was timed (`is_recommended`), else the fastest. Of the files that are
-    measurably faster, `ahead` is the closest to the baseline of those as fast as the fastest. `level` counts the
-    files that are neither faster nor slower, of `others`. Those of them that were timed in rounds with `own` lie in
-    `reach`, in tokens/s, if there are any (`is_by_rounds`); else `reach` is the range that theirs overlap.
+    measurably faster (`faster`), `ahead` is the closest to the baseline of those as fast as the fastest. `level`
+    counts the files that are neither faster nor slower, of `others`. Those of them that were timed in rounds with
+    `own` lie in `reach`, in tokens/s, if there are any (`is_by_rounds`); else `reach` is the range that theirs
+    overlap.
     """
 
     phase: str
     own: Row
     is_recommended: bool
+    faster: tuple[Row, ...]
     ahead: Row | None
     level: int
     others: int
@@ -83,7 +86,7 @@ def race(scope: Scope, rows: Sequence[Row], phase: str) -> Race | None:
     ahead = min(alike, key=lambda row: (row["kld_mean"], row["variant_id"]), default=None)
     reach = level_with(scope.results, own, others, phase)
     ends = reach or range_of(scope.results, own, phase)
-    return Race(phase, own, bool(found), ahead, level, len(others), ends, reach is not None)
+    return Race(phase, own, bool(found), tuple(faster), ahead, level, len(others), ends, reach is not None)
 
 
 def _times(row: Row, other: Row, columns: Spread) -> str:
@@ -106,6 +109,27 @@ def title(scope: Scope, race: Race) -> str:
         return f"No file {race.phase}s measurably faster{where} than {than}: choose by loss"
     also = ", also" if race.is_recommended else ""
     return f"{name}{also} {race.phase}s fastest{where}, {race.rate(own)}"
+
+
+def worth_running(scope: Scope, race: Race, front: Sequence[Row]) -> Insight:
+    """Name the files of the Pareto front (by the medians, fastest first) that are measurably faster than the own one.
+
+    If none is, say so; the own file is worth running if it is measurably faster than all others.
+    """
+    own, speed = race.own["label"], f"{race.phase} speed"
+    what = speed + scope.in_engine
+    if race.level and not race.faster:
+        text = f"No file is worth running for {speed} alone{scope.in_engine}: none is measurably faster than {own}."
+        return Insight(text, "tie", f"{race.level} of {race.others} other files are level with it")
+    if not race.faster:
+        return Insight(f"Worth running for {what}: {own}.", "finding", "no other selected variant is as fast")
+    ids = {row["variant_id"] for row in race.faster}
+    told = [row for row in front if row["variant_id"] in ids] or [race.ahead or race.faster[0]]
+    text = f"Worth running for {what}: {formats.listing([str(row['label']) for row in told], 5)}."
+    than = (
+        f"measurably faster than {own}; no other selected variant is both faster and closer to the baseline"
+    )
+    return Insight(text, "finding", than)
 
 
 def _at_loss(scope: Scope, row: Row, own: Row) -> str:

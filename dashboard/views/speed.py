@@ -19,7 +19,7 @@ from dashboard.insights.faults import sound
 from dashboard.insights.picks import Telling
 from dashboard.insights.runs_drawn import runs_in_words
 from dashboard.insights.speed_order import PREFILL_RATE, bars_of, per_second, spread_of
-from dashboard.insights.speed_titles import Race, race, title
+from dashboard.insights.speed_titles import Race, race, title, worth_running
 from dashboard.insights.speeds import (
     TIME,
     bits_and_speed,
@@ -118,10 +118,10 @@ def insights(scope: Scope) -> list[Insight]:
         return [NOTHING]
     slow = [slowness(row, columns) for row in rows]
     front = [rows[i] for i in pareto(slow, [row["kld_mean"] for row in rows])]
-    names = [row["label"] for row in sorted(front, key=lambda row: slowness(row, columns))]
-    text = f"Worth running for {phase} speed{scope.in_engine}: {formats.listing(names, 5)}."
+    found = _race(scope)
+    by_speed = sorted(front, key=lambda row: slowness(row, columns))
     candidates = [
-        Insight(text, "finding", "no other selected variant is both faster and closer to the baseline"),
+        worth_running(scope, found, by_speed) if found is not None else None,
         *compared(scope, rows, phase),
         tell_equal_speed(scope, rows) if phase == "decode" else None,
         bits_and_speed(scope, rows, phase),

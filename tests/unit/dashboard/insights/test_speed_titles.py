@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from results_factory import make_results
 
+from dashboard.insights import Insight
 from dashboard.insights.answers import Answers
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
@@ -126,3 +127,18 @@ def test_the_shaded_range_of_files_of_which_one_was_timed_in_other_rounds(tmp_pa
     ((low, high),), notes = shaded(found)
     assert 49 < low < 50 < high < 51
     assert "level with the recommended file" in notes
+
+
+def said(scope: Scope) -> Insight:
+    return next(item for item in SPEED.insights(scope) if "orth running for decode speed" in item.text)
+
+
+def test_only_measurably_faster_files_are_worth_running_for_speed(folder: Path) -> None:
+    faster = said(scope(folder, SLOW, FAST))
+    assert (faster.kind, faster.text) == ("finding", "Worth running for decode speed: main Q4_0.")
+    assert faster.detail.startswith("measurably faster than main Q8_0; ")
+    level = said(scope(folder, SLOW, LIKE_SLOW))
+    none = "No file is worth running for decode speed alone: none is measurably faster than main Q8_0."
+    assert (level.kind, level.text) == ("tie", none)
+    fastest = said(scope(folder, FAST, SLOW))
+    assert (fastest.kind, fastest.text) == ("finding", "Worth running for decode speed: main Q8_0.")
