@@ -18,7 +18,7 @@ from dashboard.insights.engines_compared import compared, others, slowing
 from dashboard.insights.faults import sound
 from dashboard.insights.picks import Telling
 from dashboard.insights.runs_drawn import runs_in_words
-from dashboard.insights.speed_order import PREFILL_RATE, bars_of, per_second, spread_of
+from dashboard.insights.speed_order import PREFILL_RATE, bars_of, per_second, spread_of, with_rates
 from dashboard.insights.speed_titles import Race, race, title, worth_running
 from dashboard.insights.speeds import (
     TIME,
@@ -33,7 +33,7 @@ from dashboard.insights.undrawn import undrawn
 from dashboard.results.engines import columns_by_engine
 from dashboard.results.exported import variants_with
 from dashboard.results.results import Results
-from dashboard.results.rows import Row, one_place, places_apart
+from dashboard.results.rows import Row, complete, one_place, places_apart
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
 from dashboard.results.statistics import pareto
@@ -86,7 +86,7 @@ def figure(scope: Scope) -> Drawing:
     """Draw the speed in the selected phase against mean KLD."""
     plot, phase = _plot(scope), _PHASE.of(scope.selection)
     if not plot.rows:
-        return charts.message_figure(f"No selected variant has a {phase} time")
+        return charts.message_figure(_nothing(scope))
     drawn = plot.draw()
     where = "" if plot.more else scope.in_engine
     bars = bars_of(scope.results, plot.rows, phase)
@@ -103,7 +103,18 @@ def _race(scope: Scope) -> Race | None:
 def headline(scope: Scope) -> str:
     """Say what a faster file than the recommended one gains and loses, or that speed does not separate them."""
     found = _race(scope)
-    return f"No selected variant was timed{scope.in_engine}" if found is None else title(scope, found)
+    return _nothing(scope) if found is None else title(scope, found)
+
+
+def _nothing(scope: Scope) -> str:
+    """Say what all selected variants lack: soundness, the time in the shown phase, or the divergence."""
+    phase = _PHASE.of(scope.selection)
+    if _rows(scope):
+        return "Every selected variant looks broken"
+    if not complete(with_rates(scope.results, scope.rows, phase), _columns(scope.selection)[1]):
+        return f"No selected variant has a {phase} time{scope.in_engine}"
+    over = " over the filtered tokens" if scope.selection.filters_tokens else ""
+    return f"No selected variant with a {phase} time{scope.in_engine} has a mean KLD{over}"
 
 
 def insights(scope: Scope) -> list[Insight]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 from results_factory import make_results
 
-from dashboard.insights import Insight
+from dashboard.insights import Insight, speed_titles
 from dashboard.insights.answers import Answers
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
@@ -142,3 +143,28 @@ def test_only_measurably_faster_files_are_worth_running_for_speed(folder: Path) 
     assert (level.kind, level.text) == ("tie", none)
     fastest = said(scope(folder, FAST, SLOW))
     assert (fastest.kind, fastest.text) == ("finding", "Worth running for decode speed: main Q8_0.")
+
+
+@pytest.mark.parametrize("phase", ["decode", "prefill"])
+def test_what_all_variants_lack_is_said(tmp_path: Path, phase: str) -> None:
+    """The folder has times and no token files, so that a filter of texts leaves no divergence."""
+    made = make_results(tmp_path, methods=("main",), quants=("Q4_0",), with_layers=False)
+    shutil.rmtree(made / "tokens")
+    shown = {"phase": phase}
+    found = Scope(Results.open(made), Selection.of(domains=["code"], options=shown))
+    lacking = f"No selected variant with a {phase} time has a mean KLD over the filtered tokens"
+    assert SPEED.headline(found) == lacking
+    assert lacking in {note["text"] for note in SPEED.draw(found).layout["annotations"]}
+    column = {"decode": "decode_ms_p50", "prefill": "prefill_tps"}[phase]
+    frame = pl.read_parquet(made / "variants.parquet")
+    for missing, said in (
+        ("kld_mean", f"No selected variant with a {phase} time has a mean KLD"),
+        (column, f"No selected variant has a {phase} time"),
+    ):
+        frame.with_columns(pl.lit(None, pl.Float64).alias(missing)).write_parquet(made / "variants.parquet")
+        assert SPEED.headline(Scope(Results.open(made), Selection.of(options=shown))) == said
+
+
+def test_files_that_look_broken_are_not_called_untimed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_titles, "sound", lambda _results, _rows: [])
+    assert SPEED.headline(scope(folder, SLOW, FAST)) == "Every selected variant looks broken"
