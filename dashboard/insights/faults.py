@@ -17,7 +17,7 @@ from dashboard.insights import Insight
 from dashboard.insights.comparison import combine
 from dashboard.insights.noise import least_divergence
 from dashboard.results.results import Results
-from dashboard.results.rows import Row, complete
+from dashboard.results.rows import Row, complete, one_place
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 from dashboard.style import formats
@@ -144,8 +144,8 @@ def warnings(scope: Scope) -> list[Insight]:
 
 
 def same_weights(scope: Scope) -> list[Insight]:
-    """Name the selected files that hold the same weights although their bytes differ."""
-    shown = set(scope.frame["variant_id"].to_list())
+    """Name the selected files, of one model on one device, that hold the same weights although their bytes differ."""
+    shown = {str(row["variant_id"]) for row in one_place(scope.rows)}
     groups = _alike(_selected(scope.results, shown), "bits_per_weight", "ppl", "kld_mean", "kld_max")
     detail = "bits, perplexity, mean and largest KLD are equal to the last digit"
     return [

@@ -69,6 +69,22 @@ def test_every_page_speaks_of_one_place_and_says_which(folder: str, request: pyt
         assert theirs not in str(page_body)
 
 
+def test_the_same_weights_are_told_of_that_place_only(models: Results) -> None:
+    """Two types of main hold the same weights, in each of the models."""
+    alike = ("bits_per_weight", "ppl", "kld_mean", "kld_max")
+    mine = pl.col("method").eq("main") & pl.col("quant").is_in(["Q4_0", "Q4_K_M"])
+    frame = models.variants.with_columns(
+        pl.when(mine).then(pl.lit(1.0)).otherwise(pl.col(name)).alias(name) for name in alike
+    )
+    results = Results(models.folder, models.manifest, frame)
+    for slug in ("", "summary"):
+        said = [item.text for item in render(results, f"/{slug}", EVERYTHING).insights]
+        (told,) = [text for text in said if "hold the same weights" in text]
+        assert "Big-7B" in told
+    small = [item.text for item in summary.insights(Scope(results, Selection.of(["Small-135M"])))]
+    assert [text for text in small if "hold the same weights" in text]
+
+
 @pytest.mark.parametrize("folder", ["models", "devices"])
 def test_fronts_are_of_one_place_and_all_points_are_drawn(
     folder: str, request: pytest.FixtureRequest
