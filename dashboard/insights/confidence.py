@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import polars as pl
+
 from dashboard.insights.comparison import baseline_id
 from dashboard.insights.picks import Telling
 from dashboard.results.contrasts import Term, contrast
@@ -19,6 +21,7 @@ from evaluator.metrics.breakdowns import CONFIDENCE_EDGES
 
 BINS = len(CONFIDENCE_EDGES) - 1
 SURE = BINS - 1
+_WHO = ("variant_id", "method", "quant")
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,25 @@ def changes(scope: Scope, rows: Sequence[Row]) -> list[Change]:
         if own is not None and len(known) == BINS:
             found.append(Change(own, known))
     return found
+
+
+def change_frame(scope: Scope) -> pl.DataFrame:
+    """Return the `changes` of all selected variants, a row per bin; shares are of 1.
+
+    `half_width` is that of the 95 % interval of `change`, null if the error was not measured.
+    """
+    lines = [
+        (
+            *(change.row[name] for name in _WHO),
+            *(name, share, share - estimate.value, estimate.value),
+            estimate.half if estimate.has_error else None,
+        )
+        for change in changes(scope, scope.rows)
+        for name, share, estimate in zip(bin_names(), change.own.values, change.bins, strict=True)
+    ]
+    numbers = dict.fromkeys(("share", "baseline_share", "change", "half_width"), pl.Float64)
+    schema = {**dict.fromkeys((*_WHO, "top_prob"), pl.String), **numbers}
+    return pl.DataFrame(lines, schema=schema, orient="row")
 
 
 def bins_told(selection: Selection) -> list[int]:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from dashboard.figures import bin_changes, charts, share_bars
 from dashboard.figures.drawing import Drawing
 from dashboard.insights import Insight
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
-from dashboard.insights.confidence import Shares, changes, ends_of_kept, moved, shares, tells_sure
+from dashboard.insights.confidence import (
+    Shares,
+    change_frame,
+    changes,
+    ends_of_kept,
+    moved,
+    shares,
+    tells_sure,
+)
 from dashboard.insights.confidence_findings import (
     best_kept,
     change_title,
@@ -33,6 +43,7 @@ _SHARE = Option(
     (("change", "change from the baseline"), ("own", "each variant"), ("baseline", "by the baseline's bins")),
 )
 _MOST_PANELS, _MOST_ROWS = 6, 60
+_BY_BASELINE = per_variant(Scope.bins)
 _NO_TOKENS = "No selected variant has per-token data"
 
 
@@ -138,6 +149,11 @@ def _rule(scope: Scope) -> str:
     return f"{which} with per-token data, in at most {_MOST_PANELS} panels"
 
 
+def _data(scope: Scope) -> pl.DataFrame:
+    """Return where the tokens of the baseline's bins are if that is drawn, else the shares with their changes."""
+    return _BY_BASELINE(scope) if _SHARE.of(scope.selection) == "baseline" else change_frame(scope)
+
+
 def _noted(scope: Scope) -> str:
     """Say what a filter of confidence does to shares."""
     if not scope.selection.bins:
@@ -158,7 +174,7 @@ VIEW = View(
     headline=headline,
     draw=figure,
     insights=insights,
-    data=per_variant(Scope.bins),
+    data=_data,
     absent=absent_tokens,
     captions={
         "change": "Each bar is the change of a variant's share in one bin, from its own probabilities; lines are "

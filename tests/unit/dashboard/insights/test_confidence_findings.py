@@ -97,3 +97,27 @@ def test_the_bar_that_stands_out_is_of_the_file_in_the_title(three: Results, bin
     ticks = [text for text in figure.layout.yaxis.ticktext if "<b>" in text and "Q2_K" in text]
     assert len(ticks) == 1
     assert figure.layout.yaxis.ticktext[0] == "<b>main</b>"
+
+
+def test_the_data_are_what_the_chart_draws(three: Results) -> None:
+    changes = VIEW.data(filtered(three))
+    assert changes.columns[-4:] == ["share", "baseline_share", "change", "half_width"]
+    assert set(changes["variant_id"]) == set(three.measured["variant_id"])
+    drawn = {
+        (point[0], trace.meta["bin"]): (value, half)
+        for trace in VIEW.figure(filtered(three)).data
+        if trace.type == "bar"
+        for point, value, half in zip(trace.customdata, trace.x, trace.error_x.array, strict=True)
+    }
+    names = ["0–0.25", "0.25–0.5", "0.5–0.75", "0.75–0.95", "0.95–1"]
+    subject = max(drawn, key=lambda key: abs(drawn[key][0]))
+    for line in changes.iter_rows(named=True):
+        key = (line["variant_id"], names.index(line["top_prob"]))
+        assert drawn[key][0] == pytest.approx(100 * line["change"])
+        assert line["share"] - line["baseline_share"] == pytest.approx(line["change"])
+        if key == subject:
+            assert drawn[key][1] == pytest.approx(100 * line["half_width"])
+    assert changes.group_by("variant_id").agg(pl.col("change").sum().abs())["change"].max() < 1e-9  # type: ignore[operator]  # a number
+    assert VIEW.data(filtered(three, share="own")).equals(changes)
+    assert "bin4" in VIEW.data(filtered(three, share="baseline")).columns
+    assert VIEW.data(Scope(three, Selection.of(methods=["none"]))).columns == changes.columns
