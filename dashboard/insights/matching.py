@@ -113,9 +113,12 @@ def types_of(rows: Sequence[Row]) -> str:
 
 
 def place_name(rows: Sequence[Row]) -> str:
-    """Name the variants' common type, else their bits per weight."""
+    """Name the variants' common type, else their bits per weight, or the range of these."""
     quants = {str(row["quant"]) for row in rows}
-    return quants.pop() if len(quants) == 1 else formats.bits(fmean(row["bits_per_weight"] for row in rows))
+    bits = [row["bits_per_weight"] for row in rows]
+    return (
+        quants.pop() if len(quants) == 1 else formats.span(formats.bits(min(bits)), formats.bits(max(bits)))
+    )
 
 
 def _distance(row: Row, where: float = TYPICAL_BITS) -> float:

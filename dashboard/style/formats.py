@@ -73,6 +73,12 @@ def ends(values: Sequence[float], digits: int = 3) -> str:
     return "–".join(dict.fromkeys(number(end(values), digits) for end in (min, max)))
 
 
+def span(low: str, high: str) -> str:
+    """Write two quantities as `4.80–5.00 bits`, a unit that both have once; one of them if they read the same."""
+    value, _, unit = low.rpartition(" ")
+    return high if low == high else f"{value if high.endswith(f' {unit}') else low}–{high}"
+
+
 def percent(fraction: float | None, places: int = 1) -> str:
     """Write a share of 1 as per cent."""
     return f"{_rounded(100 * fraction, places)} %" if _is_number(fraction) else NO_VALUE

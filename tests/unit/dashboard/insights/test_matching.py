@@ -44,7 +44,7 @@ def test_a_type_that_all_share_goes_before_one_of_equal_bits() -> None:
 
 def test_place_name() -> None:
     assert place_name([row("a", "Q4", 4.5), row("b", "Q4", 4.7)]) == "Q4"
-    assert place_name([row("a", "Q4", 4.5), row("b", "UD-Q4", 4.7)]) == "4.60 bits"
+    assert place_name([row("a", "Q4", 4.5), row("b", "UD-Q4", 4.7)]) == "4.50–4.70 bits"
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,23 @@ def test_files_a_quarter_bit_apart_are_siblings_and_others_are_not() -> None:
     assert names(rows) == [["a-Q5", "b-XL"], ["c-L"]]
     first = chosen_bands(rows, NONE, 8)[0]
     assert first.bits == pytest.approx(5.7)
-    assert first.name == "5.70 bits · 5.7 MB"
+    assert first.name == "5.60–5.80 bits · 5.6–5.8 MB"
+
+
+def test_the_size_at_which_most_methods_have_a_file_comes_first() -> None:
+    """The recommended a-Q5 has a sibling of its size; 0.1 bits above it all three methods have one."""
+    larger = [row(method, f"L-{method}", bits_per_weight=5.7) for method in ("a", "b", "c")]
+    rows = [row("a", "Q5"), row("b", "Q5"), row("a", "Q2"), *larger]
+    assert names(rows, most=5) == [["a-L-a", "b-L-b", "c-L-c"], ["a-Q5", "b-Q5"]]
+    assert [band.name for band in bands_of_siblings(rows)[:2]] == ["5.70 bits · 5.7 MB", "Q5 · 5.6 MB"]
+
+
+def test_files_of_equal_size_are_siblings_before_those_of_like_bits() -> None:
+    """1 % apart in size, by both ways of counting, whatever their names; of two of one size that of the same type."""
+    near = [row("b", "XL", bits_per_weight=5.6, size_bytes=5_655_000), row("c", "S", bits_per_weight=5.72)]
+    assert names([row("a", "Q5"), *near]) == [["a-Q5", "b-XL"], ["c-S"]]
+    twins = [row("b", "K", bits_per_weight=5.6), row("b", "Q5")]
+    assert names([row("a", "Q5"), *twins])[0] == ["a-Q5", "b-Q5"]
 
 
 def test_picked_files_are_always_there() -> None:

@@ -128,3 +128,9 @@ def test_a_quantity_stays_on_one_line() -> None:
         "Run", "main", "Q8_0:", "1.89\u00a0GB,", "+1.9\u00a0±\u00a00.7\u00a0%", "perplexity,", "11.3\u00a0tokens/s;",
         "2", "files,", "5.76\u00a0bits",
     ]  # fmt: skip
+
+
+def test_a_range_has_its_unit_once() -> None:
+    assert formats.span("4.80 bits", "5.00 bits") == "4.80–5.00 bits"
+    assert formats.span("0.999 MB", "1.01 GB") == "0.999 MB–1.01 GB"
+    assert formats.span("5.00 bits", "5.00 bits") == "5.00 bits"
