@@ -90,7 +90,9 @@ def takeaways(scope: Scope, words: Findings, insights: Sequence[Insight]) -> lis
         if not case.compared:
             return []
         told = [Insight(f"{words.answer}.")]
-        told += [replace(verdict(case.bands), detail=f"by {case.bands[0].measure}")] if case.bands else []
+        told += [
+            replace(verdict(case.bands), detail=f"by {band.measure}{band.instead}") for band in case.bands[:1]
+        ]
         lost = by_domain(scope, [chosen]) if chosen is not None else None
         told += [lost] if lost is not None else []
         told.append(Insight(words.counted, detail=MEANING))

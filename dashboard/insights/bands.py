@@ -71,7 +71,12 @@ class Band:
     @property
     def measure(self) -> str:
         """The measure that decides, in words."""
-        return "mean KLD" if self.column == "kld" else "perplexity, as KLD was not measured"
+        return "mean KLD" if self.column == "kld" else "perplexity"
+
+    @property
+    def instead(self) -> str:
+        """Why another measure than mean KLD decides, for the end of a clause; empty if that does."""
+        return "" if self.column == "kld" else ", as KLD was not measured"
 
     @property
     def bits(self) -> float:

@@ -152,7 +152,7 @@ def leads_everywhere(
     if not compared:
         return unequal(text, name)
     ahead = [band for band, ranking in compared if ranking.best == name and not ranking.tied]
-    evidence = f"{name} leads at {len(ahead)} of {len(compared)} sizes"
+    evidence = f"{name} leads at {len(ahead)} of {formats.plural(len(compared), 'size')}"
     for band, ranking in compared:
         if name in ranking.behind:
             gap = f"{wording(ranking.behind[name])} behind {ranking.best}"

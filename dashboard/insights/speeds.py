@@ -185,6 +185,8 @@ def four_bits(rows: Sequence[Row], front: Sequence[Row]) -> Insight | None:
         return None
     ids = {row["variant_id"] for row in front}
     on_front = [row["label"] for row in four if row["variant_id"] in ids]
+    if on_front and len(four) == 1:
+        return Insight(f"On the Pareto front: {on_front[0]}, the only variant of 4 to 5 bits.", "finding")
     if on_front:
         text = f"On the Pareto front, of {len(four)} variants of 4 to 5 bits: {formats.listing(on_front)}."
         return Insight(text, "finding")

@@ -215,7 +215,8 @@ def rule(compared: Sequence[Band]) -> str:
     among = compared[0].ranking.among
     sizes = f" for all {among} sizes together" if among > 1 else ""
     near = f" (at most {formats.percent(apart)} apart)" if apart >= _EXACT else ""
-    return f"by {compared[0].measure} of measured files of equal size{near}; paired, 95 %{sizes}{rounding}"
+    measure = f"by {compared[0].measure} of measured files of equal size{near}{compared[0].instead}"
+    return f"{measure}; paired, 95 %{sizes}{rounding}"
 
 
 @dataclass(frozen=True)

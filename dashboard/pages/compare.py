@@ -213,8 +213,10 @@ def insights(scope: Scope) -> list[Insight]:
     result += [insight for insight in (speed, packed) if insight is not None]
     differing = [item for item in tensor_types(scope.results, first, second) if item.differing]
     if differing:
+        roles = formats.plural(len(differing), "role")
         most = max(differing, key=lambda item: item.differing)
-        text = f"Their tensor types differ in {len(differing)} roles, most in {most.role}."
+        which = f"{roles}, most in {most.role}" if len(differing) > 1 else f"{roles}, {most.role}"
+        text = f"Their tensor types differ in {which}."
         result.append(Insight(text, "finding", f"A {_types(most.types[0])}; B {_types(most.types[1])}"))
     return result or [Insight("No metric of these two could be tested.", "unknown")]
 

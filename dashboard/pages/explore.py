@@ -20,7 +20,7 @@ from dashboard.pages.parts import empty_notice
 from dashboard.results.results import ADDED, Results
 from dashboard.results.rows import Row
 from dashboard.results.scope import Scope
-from dashboard.style import columns
+from dashboard.style import columns, formats
 from evaluator.metrics import columns_of, metric_families
 from evaluator.metrics.columns import Column
 from evaluator.results.schema import Variants
@@ -64,7 +64,7 @@ def headline(scope: Scope) -> str:
     """Count the table's variants and measured columns."""
     rows = scope.frame
     measured = set(_measured(rows)) - {*_HIDDEN, "failure"}
-    return f"{rows.height} variants, {len(measured)} measured columns"
+    return f"{formats.plural(rows.height, 'variant')}, {formats.plural(len(measured), 'measured column')}"
 
 
 def body(scope: Scope) -> Component:

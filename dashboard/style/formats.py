@@ -142,6 +142,11 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def plural(count: int, noun: str) -> str:
+    """Write `1 file` or `3 files`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def listing(names: list[str], limit: int = 4) -> str:
     """Write `a, b and c`; names beyond `limit` are only counted."""
     if not names:

@@ -136,7 +136,13 @@ def insights(scope: Scope) -> list[Insight]:
         *elsewhere(passing, rows),
     ]
     if len(drawn) < len(rows):
-        candidates.append(Insight(f"{len(drawn)} of {len(rows)} variants are drawn.", "note", _rule(scope)))
+        candidates.append(
+            Insight(
+                f"{len(drawn)} of {len(rows)} variants {'is' if len(drawn) == 1 else 'are'} drawn.",
+                "note",
+                _rule(scope),
+            )
+        )
     return [insight for insight in candidates if insight is not None]
 
 

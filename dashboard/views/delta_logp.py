@@ -87,7 +87,7 @@ def insights(scope: Scope) -> list[Insight]:
     passing = complete(scope.rows)
     kept = one_place(passing)
     if len(drawn) < len(kept):
-        text = f"{len(drawn)} of {len(kept)} selected variants are drawn."
+        text = f"{len(drawn)} of {len(kept)} selected variants {'is' if len(drawn) == 1 else 'are'} drawn."
         result.append(Insight(text, "note", _rule(scope)))
     return [*result, *elsewhere(passing, kept)]
 

@@ -51,7 +51,7 @@ def _low_bits(case: Case) -> Claim:
     band = lowest(case.bands, name)
     if band is None:
         return unequal(text, name)
-    where = f"at {formats.size(band.size)} ({formats.bits(band.bits)}), by {band.measure},"
+    where = f"at {formats.size(band.size)} ({formats.bits(band.bits)}), by {band.measure}{band.instead},"
     claim = leads(text, case, BARTOWSKI, band.ranking, nats, where)
     kept = [f"{m} {formats.percent(math.exp(-row['ln_ppl_ratio']))}" for m, row in band.files.items()]
     top = case.rank_files(band.files, "same_top", largest=True)

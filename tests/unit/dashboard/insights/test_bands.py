@@ -69,7 +69,7 @@ def test_a_smaller_file_counts_where_it_is_surely_closer_only() -> None:
 def test_without_kld_perplexity_decides_and_it_is_said() -> None:
     found = compared(file("a", 50, 0.1, kld_mean=None), file("b", 50, 0.2, kld_mean=None))
     assert [band.leader for band in found] == ["a"]
-    assert "perplexity, as KLD was not measured" in verdict(found).detail
+    assert "of equal size, as KLD was not measured; paired" in verdict(found).detail
 
 
 def test_a_lead_within_the_noise_floor_is_none() -> None:

@@ -148,3 +148,23 @@ def test_what_is_not_tested_has_its_ratio_or_its_difference(results: Results) ->
     gap = first["kld_p990"] - second["kld_p990"]
     assert found["kld_p990"].difference == f"+{gap:#.3g} nats"
     assert {found[name].verdict for name in ("delta_p_rms", "kld_p990", "size_bytes")} == {""}
+
+
+@pytest.mark.parametrize(
+    ("roles", "words"),
+    [(["attn_v"], "1 role, attn_v."), (["attn_v", "attn_k"], "2 roles, most in attn_k.")],
+)
+def test_the_number_of_roles_that_differ(tmp_path: Path, roles: list[str], words: str) -> None:
+    folder = make_results(tmp_path, methods=("main",), quants=("Q4_0", "Q8_0"), windows=4)
+    layers = pl.read_parquet(folder / "layers.parquet")
+    other = (pl.col("variant_id") == "main-q8_0") & pl.col("role").cast(pl.String).is_in(roles)
+    typed = (
+        pl.when(pl.col("quant_type").is_null())
+        .then(None)
+        .when(other)
+        .then(pl.lit("Q8_0"))
+        .otherwise(pl.lit("Q4_0"))
+    )
+    layers.with_columns(quant_type=typed).write_parquet(folder / "layers.parquet")
+    said = [item.text for item in compare.insights(Scope(Results.open(folder)))]
+    assert f"Their tensor types differ in {words}" in said

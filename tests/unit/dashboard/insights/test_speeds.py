@@ -6,7 +6,7 @@ from typing import Any
 
 from variant_rows import NONE, row
 
-from dashboard.insights.speeds import bits_and_speed, equal_speed, tell_equal_speed
+from dashboard.insights.speeds import bits_and_speed, equal_speed, four_bits, tell_equal_speed
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING
 
@@ -103,3 +103,13 @@ def test_a_method_that_is_the_closest_only_at_some_limits_is_not_for_certain():
     assert closest(0.6, 0.02) == f"{beginning}{limits}give different ones."
     assert closest(0.5001, 0.3) == f"{beginning}{limits}do not all put a ahead.", "tied at 19 ms"
     assert closest(0.6, 0.3) == "At 47.6 tokens/s or faster a is closest to the baseline."
+
+
+def test_one_variant_of_four_bits_is_no_plural():
+    one, other = row("a", "Q4", 4.5, 0.01), row("b", "Q4", 4.6, 0.02)
+    told = [four_bits(rows, [one]) for rows in ([one], [one, other], [row("a", "Q8", 8.5, 0.01)])]
+    assert [item.text if item else "" for item in told] == [
+        "On the Pareto front: a Q4, the only variant of 4 to 5 bits.",
+        "On the Pareto front, of 2 variants of 4 to 5 bits: a Q4.",
+        "",
+    ]

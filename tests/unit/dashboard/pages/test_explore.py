@@ -1,5 +1,6 @@
 """The table of everything: groups, headings, tooltips and texts follow the metric families."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -102,3 +103,9 @@ def test_chosen_columns_are_the_tables_and_the_menu_says_which(three_methods: An
     usual = explore.body(Scope(results)).children[1]
     assert {c["field"] for columns in groups(usual).values() for c in columns} == set(pressed)
     assert Selection.from_query(f"?{query.to_query()}", option_keys()) == query
+
+
+def test_one_variant_is_no_plural(three_methods: Path) -> None:
+    results = Results.open(three_methods)
+    assert explore.headline(Scope(results, Selection.of(only=["main-q2_k"]))).startswith("1 variant, ")
+    assert explore.headline(Scope(results)).startswith(f"{results.measured.height} variants, ")

@@ -134,3 +134,7 @@ def test_a_range_has_its_unit_once() -> None:
     assert formats.span("4.80 bits", "5.00 bits") == "4.80–5.00 bits"
     assert formats.span("0.999 MB", "1.01 GB") == "0.999 MB–1.01 GB"
     assert formats.span("5.00 bits", "5.00 bits") == "5.00 bits"
+
+
+def test_one_thing_is_no_plural() -> None:
+    assert [formats.plural(count, "file") for count in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
