@@ -181,7 +181,7 @@ def sampler_apart(file: ModelFile, window: Window) -> Sampler:
             if states is not None:
                 np.save(given, states)
             request = {
-                "model": str(file.path.resolve()),
+                "model": str(file.path.absolute()),  # parts of a split model are found by links' names
                 "device": asdict(device),
                 "precision": precision,
                 "ids": window.ids.tolist(),

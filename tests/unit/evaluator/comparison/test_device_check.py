@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from split_models import linked_as_in_the_hub, write_split
 from tiny_models import write_tiny_llama
 
 from evaluator.comparison import device_check
@@ -25,6 +26,7 @@ from evaluator.comparison.device_check import (
     sampler_apart,
 )
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.models.sources.open_model import open_model
 from evaluator.runtime.device import Device
 from evaluator.support.errors import ExportError, RequestError
 from evaluator.texts.windows import Window
@@ -143,6 +145,12 @@ def test_weights_beyond_halves_and_plain_graphs_are_said_in_one_line(tiny, tiny_
 def test_a_process_of_its_own_says_the_same(tiny_graph, tmp_path):
     large = open_gguf(write_tiny_llama(tmp_path / "m.gguf", noise=1e5))
     assert "too large for float16" in judge(GPU, sampler_apart(large, WINDOW)).float16
+
+
+def test_a_split_model_behind_the_links_of_the_hubs_cache_is_checked(tiny, tiny_graph, tmp_path):
+    links = linked_as_in_the_hub(write_split(tiny, tmp_path, 2), tmp_path / "hub")
+    verdict = judge(GPU, sampler_apart(open_model(links[0]), WINDOW), half=False)
+    assert verdict.float32 is None
 
 
 def test_a_process_that_crashes_is_trouble(tiny, monkeypatch, tmp_path):

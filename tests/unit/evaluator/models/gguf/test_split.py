@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-import gguf
-import numpy as np
 import pytest
+from split_models import write_split
 
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.naming import model_name, quant_label
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_source, sha256_of_all
 from evaluator.support.errors import SourceError
-
-U16, I32 = gguf.GGUFValueType.UINT16, gguf.GGUFValueType.INT32
-
-
-def write_split(source, folder, count, *, says=None):
-    """Write `source` in `count` parts, the first without tensors; `says` overrides (no., count) per part."""
-    names = list(source.tensors)
-    shares = [[], *np.array_split(names, count - 1)]
-    paths = [folder / f"Tiny-Q8_0-{number + 1:05d}-of-{count:05d}.gguf" for number in range(count)]
-    for number, (path, share) in enumerate(zip(paths, shares, strict=True)):
-        writer = gguf.GGUFWriter(str(path), source.architecture)
-        if number == 0:
-            for key, value in source.metadata.items():
-                if key != "general.architecture":
-                    kind = source.value_types[key]
-                    plain = value.tolist() if isinstance(value, np.ndarray) else value
-                    item = None if kind.item is None else gguf.GGUFValueType(kind.item)
-                    writer.add_key_value(key, plain, gguf.GGUFValueType(kind.value), item)
-        said_number, said_count = (says or {}).get(number, (number, count))
-        writer.add_key_value("split.no", said_number, U16)
-        writer.add_key_value("split.count", said_count, U16)
-        writer.add_key_value("split.tensors.count", len(names), I32)
-        for name in share:
-            writer.add_tensor(str(name), source.dequantize(str(name)))
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-    return paths
 
 
 @pytest.fixture
