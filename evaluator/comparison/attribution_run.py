@@ -11,7 +11,8 @@ from evaluator.comparison.layers.attribution import Attribution
 from evaluator.comparison.stages import reporting
 from evaluator.planning.plan import Candidate, Plan
 from evaluator.results.files import LAYERS
-from evaluator.results.schema import Layers, with_schema
+from evaluator.results.layer_rows import attributed
+from evaluator.results.schema import Layers
 from evaluator.results.store import ResultsStore
 from evaluator.support.progress import RunProgress
 
@@ -61,6 +62,4 @@ def with_attribution(rows: pl.DataFrame, variant_id: str, attribution: Attributi
         schema={name: types[name] for name in ("variant_id", "layer", "role", "attribution_kld")},
         orient="row",
     ).with_columns(pl.when(pl.col("attribution_kld").is_finite()).then("attribution_kld"))
-    keys = ["variant_id", "layer", "role"]
-    others = rows.drop("attribution_kld", strict=False)
-    return with_schema(Layers, others.join(causes, on=keys, how="full", coalesce=True).sort(keys))
+    return attributed(rows, causes)

@@ -31,6 +31,7 @@ from evaluator.results.files import (
     why_unusable,
 )
 from evaluator.results.hidden_states import HiddenStates
+from evaluator.results.layer_rows import attributed, measured_matrices
 from evaluator.results.manifest import Failure, Manifest, joined
 from evaluator.results.reader import ResultsFileError, read_frame
 from evaluator.results.schema import FIRST_ENGINE, IN_ENGINES, Layers, conform
@@ -188,9 +189,10 @@ class ResultsStore:
             layers = Layers.create_empty()
         self.write({tokens_of(variant_id): tokens})
         if layers is not None:
-            self.replace_rows(LAYERS, layers, variant_id)
+            earlier = self.rows(LAYERS, variant_id) if same.height else Layers.create_empty()
+            self.replace_rows(LAYERS, attributed(layers, earlier), variant_id)
         if same.height:
-            row = row.with_columns(same.select(*IN_ENGINES, *((_ATTRIBUTED,) if layers is None else ())))
+            row = row.with_columns(same.select(*IN_ENGINES, _ATTRIBUTED))
         self.replace_rows(VARIANTS, row, variant_id)
 
     def replace_rows(self, file: FrameFile, rows: pl.DataFrame, variant_id: str) -> None:
@@ -199,8 +201,8 @@ class ResultsStore:
         self.write({file: pl.concat([others, conform(file.schema, rows)], how="diagonal")})
 
     def without_layers(self) -> set[str]:
-        """Return the variants without rows in the layers frame, the baseline excluded."""
-        return self._compared().difference(self._read(LAYERS)["variant_id"])
+        """Return the variants whose layers are not measured, the baseline excluded."""
+        return self._compared().difference(measured_matrices(self._read(LAYERS))["variant_id"])
 
     def unattributed(self) -> set[str]:
         """Return the variants without any attribution, the baseline excluded."""

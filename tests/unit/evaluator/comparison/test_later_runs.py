@@ -63,6 +63,22 @@ def test_layers_that_were_left_out_are_measured_later(comparison):
     assert run(comparison)["measured"] == []
 
 
+def test_layers_that_were_left_out_of_an_attribution_are_measured_later(comparison):
+    run(comparison, layers=False, attribution=True)
+    before, variant = frame(comparison, "layers"), row_of(comparison, "Q4_0")
+    assert before["quant_type"].null_count() == before.height
+    assert variant["variant_id"] in run(comparison)["measured"]
+    after = frame(comparison, "layers")
+    matrices = after.filter(pl.col("role") != "layer")
+    assert after.height > matrices.height == matrices["weight_error"].count()
+    places = ["layer", "role", "attribution_kld"]
+    assert matrices.select(places).sort(places).equals(before.select(places).sort(places))
+    assert (
+        row_of(comparison, "Q4_0")["attribution_additivity"] == variant["attribution_additivity"] is not None
+    )
+    assert run(comparison, attribution=True)["measured"] == []
+
+
 def test_layers_of_a_replaced_file_are_dropped(comparison, tmp_path):
     run(comparison, attribution=True)
     assert frame(comparison, "layers")["attribution_kld"].count() > 0
