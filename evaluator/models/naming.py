@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections import Counter
@@ -40,6 +41,11 @@ _METHOD = re.compile(
     re.IGNORECASE,
 )
 _SPELLINGS = {"FP16": "F16", "FP32": "F32"}
+
+#: Most characters of an identifier, and of one extended by a file's stem, which begins with the whole of the other.
+#: Names of files made from them have up to 40 more, and file systems allow 255.
+_MOST_CHARACTERS, _MOST_OF_SIBLINGS = 180, 212
+_CUT_DIGITS = 12
 
 _SPLIT_MARKER = re.compile(r"-\d{5}-of-\d{5}$")
 
@@ -114,15 +120,28 @@ def told_apart(labels: Sequence[str], *further: Sequence[str]) -> list[str]:
 
 
 def identifier(*parts: str) -> str:
-    """Return an identifier that is safe as a file name, such as `main-q4_0-cpu`."""
-    joined = "-".join(part for part in parts if part)
-    return re.sub(r"[^A-Za-z0-9._]+", "-", joined).strip("-.").lower()
+    """Return an identifier that is safe as a file name, such as `main-q4_0-cpu`; if very long, it is cut."""
+    return _cut(_safe(*parts), _MOST_CHARACTERS)
 
 
 def sibling_identifier(base: str, taken: set[str], path: Path) -> str:
     """Return `base`, extended by the file's stem and then a number if it is already in `taken`."""
     if base not in taken:
         return base
-    with_stem = identifier(base, path.stem)
+    with_stem = _safe(base, path.stem)
     numbered = (f"{with_stem}-{number}" for number in itertools.count(2))
-    return next(name for name in itertools.chain([with_stem], numbered) if name not in taken)
+    names = (_cut(name, _MOST_OF_SIBLINGS) for name in itertools.chain([with_stem], numbered))
+    return next(name for name in names if name not in taken)
+
+
+def _safe(*parts: str) -> str:
+    joined = "-".join(part for part in parts if part)
+    return re.sub(r"[^A-Za-z0-9._]+", "-", joined).strip("-.").lower()
+
+
+def _cut(name: str, most: int) -> str:
+    """Return a name of at most `most` characters: a longer one ends in digits of its SHA-256."""
+    if len(name) <= most:
+        return name
+    digits = hashlib.sha256(name.encode()).hexdigest()[:_CUT_DIGITS]
+    return f"{name[: most - _CUT_DIGITS - 1]}-{digits}"

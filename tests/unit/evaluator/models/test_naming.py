@@ -111,6 +111,19 @@ def test_sibling_identifiers_of_equal_names_differ():
     assert len(taken) == 3
 
 
+def test_identifiers_are_cut_only_if_very_long_and_stay_apart():
+    assert identifier("x" * 180) == "x" * 180
+    long = [identifier("X" * 300, method, "cpu") for method in ("a", "b", "a")]
+    assert long[0] == long[2] != long[1]
+    assert {len(name) for name in long} == {180}
+    taken = {long[0]}
+    for _ in range(3):
+        taken.add(sibling_identifier(long[0], taken, Path(f"{'x' * 250}.gguf")))
+    assert len(taken) == 4
+    assert max(map(len, taken)) == 212
+    assert all(name.startswith(long[0]) for name in taken)
+
+
 QUANTIZED = [
     ("Qwen3-8B-FP8", "Qwen3-8B"),
     ("Meta-Llama-3.1-8B-Instruct-FP8-dynamic", "Meta-Llama-3.1-8B-Instruct"),
