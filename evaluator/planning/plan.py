@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from evaluator.export.composing.fit import left_out
 from evaluator.models.architectures import described
 from evaluator.models.architectures.rotary import check_context
+from evaluator.models.gguf.split import is_part
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
 from evaluator.models.sources.digests import remembered_sha256
@@ -109,13 +110,11 @@ def make_plan(
             texts, tokenizer_from_gguf(file), comparison.protocol, comparison.chunks_of
         )
         check_context(file, comparison.context)
-        baseline = _candidate(file, model, BASELINE_METHOD, device, set(), {})
+        baseline = _candidate(file, model, BASELINE_METHOD, device)
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error
-    # Globs may overlap: measure each file once.
-    sources = list(dict.fromkeys(named))
     variants, failures, notices = _open_variants(
-        sources, baseline, reference, model, device, measured, comparison.context
+        _each_once(named), baseline, reference, model, device, measured, comparison.context
     )
     return Plan(
         model,
@@ -155,26 +154,50 @@ def _left_out(file: ModelFile) -> list[str]:
     return [f"{file.path}: left out, because a text's probabilities do not depend on it: {', '.join(parts)}"]
 
 
-def _candidate(
-    file: ModelFile, model: str, method: str, device: Device, taken: set[str], measured: Measured
-) -> Candidate:
+def _candidate(file: ModelFile, model: str, method: str, device: Device) -> Candidate:
+    """Return a candidate whose id may be that of others of its method and type too; see `_with_own_ids`."""
     quant, digest = quant_label(file), sha256_of_all(file.files, remembered_sha256)
-    base = identifier(model, method, quant, device.name)
-    name = _measured_name(base, digest, taken, measured)
-    if name is None:
-        # A changed file keeps its id; a different file does not get the id of one from an earlier run.
-        others = {
-            key for key, (source, sha256) in measured.items() if source != file.name and sha256 != digest
-        }
-        name = sibling_identifier(base, taken | others, file.path)
+    name = identifier(model, method, quant, device.name)
     return Candidate(name, method, quant, digest, file, method == BASELINE_METHOD, f"{method} {quant}")
 
 
-def _measured_name(base: str, digest: str, taken: set[str], measured: Measured) -> str | None:
-    """Return the id under which a file with this digest was measured: `base`, or a sibling of it, or None."""
-    same = [name for name, (_, sha256) in measured.items() if sha256 == digest and name not in taken]
+def _with_own_ids(variants: Sequence[Candidate], baseline_id: str, measured: Measured) -> list[Candidate]:
+    """Return the variants with an id each: first those that were measured, which keep theirs, then all others.
+
+    A changed file keeps its id; a different file does not get the id of one from an earlier run.
+    """
+    taken, ids = {baseline_id}, dict[int, str]()
+    for place, item in enumerate(variants):
+        if known := _measured_name(item, taken, measured):
+            ids[place] = known
+            taken.add(known)
+    for place, item in enumerate(variants):
+        if place not in ids:
+            others = {name for name, (source, _) in measured.items() if source != item.file.name}
+            ids[place] = sibling_identifier(item.variant_id, taken | others, item.file.path)
+            taken.add(ids[place])
+    return [replace(item, variant_id=ids[place]) for place, item in enumerate(variants)]
+
+
+def _measured_name(item: Candidate, taken: set[str], measured: Measured) -> str | None:
+    """Return the id under which a file with this digest was measured: its first one, or a sibling of it, or None."""
+    base = item.variant_id
+    same = [name for name, (_, sha256) in measured.items() if sha256 == item.sha256 and name not in taken]
     siblings = [name for name in same if name == base or name.startswith(f"{base}-")]
     return min(siblings, key=len, default=None)
+
+
+def _each_once(named: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """Return each method's files once, by their first spelling: globs may overlap."""
+    first: dict[tuple[str, Path], tuple[str, Path]] = {}
+    for method, path in named:
+        first.setdefault((method, _real_place(path)), (method, path))
+    return list(first.values())
+
+
+def _real_place(path: Path) -> Path:
+    """Return where a model lies, the same for all spellings of its path; a split model's parts are found by name."""
+    return path.parent.resolve() / path.name if is_part(path) else path.resolve()
 
 
 def _open_variants(
@@ -189,19 +212,16 @@ def _open_variants(
     variants: list[Candidate] = []
     failures: list[Failure] = []
     notices: list[str] = []
-    taken = {baseline.variant_id}
     for method, path in sources:
         try:
             stored = open_model(path)
             file = with_scheme_of(stored, baseline.file)
             check_comparable(file, reference)
             check_context(file, context)
-            candidate = _candidate(file, model, method, device, taken, measured)
+            variants.append(_candidate(file, model, method, device))
         except Exception as error:  # files are only read here, so the fault is this file's
             failures.append(Failure(source=str(path), reason=reason_of(error, path)))
             continue
-        taken.add(candidate.variant_id)
-        variants.append(candidate)
         notices += _noticed(file)
         if file is not stored:
             notices.append(
@@ -214,7 +234,7 @@ def _open_variants(
         [str(item.file.path) for item in variants],
     )
     labelled = [replace(item, label=label) for item, label in zip(variants, labels, strict=True)]
-    return labelled, failures, notices
+    return _with_own_ids(labelled, baseline.variant_id, measured), failures, notices
 
 
 def _unnamed(file: ModelFile) -> str:

@@ -187,38 +187,6 @@ def test_unusable_baseline_is_a_request_error(text_path, tmp_path, options):
         make_plan(comparison(baseline, text_path))
 
 
-def test_variant_that_is_named_twice_is_measured_once(tiny_path, text_path, tmp_path):
-    variant = write_tiny_llama(tmp_path / "Tiny-Q4_0.gguf", noise=0.01)
-    again = [{"method": "m", "source": str(source)} for source in (variant, tmp_path / "*.gguf")]
-    other = {"method": "other", "source": str(variant)}
-    settings = {"baseline": str(tiny_path), "texts": (str(text_path),), "out": tmp_path / "o", "context": 16}
-    plan = make_plan(Comparison.model_validate(settings | {"variants": [*again, other]}))
-    assert [item.method for item in plan.variants] == ["m", "other"]
-
-
-def test_file_of_another_run_keeps_its_name_and_a_changed_one_takes_its_own_again(
-    tiny_path, text_path, tmp_path
-):
-    files = [
-        write_tiny_llama(tmp_path / f"{name}-Q4_0.gguf", seed=number) for number, name in enumerate("ab")
-    ]
-
-    def planned(file, measured):
-        (item,) = make_plan(
-            comparison(tiny_path, text_path, variants=(VariantSource(method="m", source=str(file)),)),
-            measured=measured,
-        ).variants
-        return item
-
-    first = planned(files[0], {})
-    there = {first.variant_id: (files[0].name, first.sha256)}
-    assert planned(files[0], there).variant_id == first.variant_id
-    assert planned(files[1], there).variant_id == f"{first.variant_id}-b-q4_0"
-    assert planned(files[1], {first.variant_id: (files[1].name, "before")}).variant_id == first.variant_id
-    moved = {first.variant_id: ("elsewhere.gguf", first.sha256)}
-    assert planned(files[0], moved).variant_id == first.variant_id
-
-
 @pytest.mark.parametrize(("name", "content"), [("config.json", "{nope"), ("tokenizer.json", None)])
 def test_of_a_checkpoint_the_file_to_blame_is_named(tiny_path, text_path, tmp_path, name, content):
     folder = tmp_path / "checkpoint"
