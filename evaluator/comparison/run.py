@@ -173,7 +173,7 @@ class ComparisonRun:
     def _graph(self) -> Graph:
         if not is_cached(self.plan.baseline.file):
             self.progress.step("exporting the graph with optimum")
-        return load_graph(self.plan.baseline.file)
+        return load_graph(self.plan.baseline.file, self.progress.say)
 
     @cached_property
     def _scorer(self) -> FileScorer:

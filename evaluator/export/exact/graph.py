@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sized
+import shutil
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
 
 from evaluator.export.composing.fit import fitting_shapes
 from evaluator.export.fusion.fuse import Fused
@@ -25,10 +29,10 @@ from evaluator.models.architectures import (
 from evaluator.models.architectures.description import Decoder
 from evaluator.models.architectures.rotary import FACTOR_TENSORS, rotary_scale
 from evaluator.models.model_file import ModelFile
-from evaluator.support.atomic_files import scratch_beside
+from evaluator.support.atomic_files import scratch_beside, sync
 from evaluator.support.cache import cache_folder
 from evaluator.support.child_process import ChildError, run_module
-from evaluator.support.errors import ExportError, SourceError
+from evaluator.support.errors import ExportError, SourceError, one_line
 
 #: Part of the cache key: increase it when the skeleton changes for the same inputs.
 SKELETON_VERSION = 4
@@ -163,8 +167,12 @@ def _graph_folder(request: dict[str, Any]) -> Path:
     return cache_folder() / "graphs" / _cache_key(request)
 
 
-def load_graph(file: ModelFile) -> Graph:
-    """Load the graph for a file's shape, exporting it on first use.
+def load_graph(file: ModelFile, say: Callable[[str], None] = lambda _: None) -> Graph:
+    """Load the graph for a file's shape, exporting it on first use, and again if the cached one is damaged.
+
+    Args:
+        file: the model.
+        say: called with a line about a damaged graph.
 
     Raises:
         SourceError: the family is not known, or the metadata or tensors do not fit it.
@@ -176,8 +184,13 @@ def load_graph(file: ModelFile) -> Graph:
         return Graph(decoder=decoder, shapes=fitting_shapes(file, decoder))
     request = graph_request(file)
     folder = _graph_folder(request)
-    if not (folder / SLOTS_FILE).is_file():
-        _export_into(folder, request)
+    if (folder / SLOTS_FILE).is_file():
+        try:
+            return read_graph(folder, file)
+        except ExportError as error:
+            say(f"{error}; exporting it again")
+            shutil.rmtree(folder)
+    _export_into(folder, request)
     return read_graph(folder, file)
 
 
@@ -190,11 +203,32 @@ def read_graph(folder: Path, file: ModelFile) -> Graph:
 
     Raises:
         SourceError: the file's family is not known.
+        ExportError: a file is missing or damaged.
     """
-    entries = json.loads((folder / SLOTS_FILE).read_text(encoding="utf-8"))
-    slots = tuple(Slot(**entry | {"shape": tuple(entry["shape"])}) for entry in entries)
-    fusion = load_fusion(folder / SKELETON_FILE, slots, graph_request(file)["settings"])
-    return Graph(folder / SKELETON_FILE, slots, fusion.fused, fusion.reason, fusion.residuals)
+    settings, skeleton = graph_request(file)["settings"], folder / SKELETON_FILE
+    try:
+        entries = json.loads((folder / SLOTS_FILE).read_text(encoding="utf-8"))
+        slots = tuple(Slot(**entry | {"shape": tuple(entry["shape"])}) for entry in entries)
+        _check_parameters(skeleton, slots)
+        fusion = load_fusion(skeleton, slots, settings)
+        if fusion.fused:
+            _check_parameters(fusion.fused.path, fusion.fused.slots)
+    except (OSError, ValueError, LookupError, TypeError, DecodeError) as error:
+        raise ExportError(f"{folder}: the exported graph is damaged: {one_line(str(error))}") from error
+    return Graph(skeleton, slots, fusion.fused, fusion.reason, fusion.residuals)
+
+
+def _check_parameters(path: Path, slots: Sequence[Slot]) -> None:
+    """Read a graph and check that it has the parameters; an empty file is read without an error.
+
+    Raises:
+        ValueError: one is missing.
+        DecodeError: it is no graph.
+    """
+    graph = onnx.load(str(path), load_external_data=False).graph
+    missing = {slot.initializer for slot in slots}.difference(item.name for item in graph.initializer)
+    if missing or not slots:
+        raise ValueError(f"{path.name} lacks {len(missing)} of {len(slots)} parameters")
 
 
 def _export_into(folder: Path, request: dict[str, Any]) -> None:
@@ -206,6 +240,8 @@ def _export_into(folder: Path, request: dict[str, Any]) -> None:
             run_module(_EXPORT_MODULE, str(scratch / "request.json"), str(scratch))
         except ChildError as error:
             raise ExportError(f"exporting a {request['model_type']} graph failed: {error}") from error
+        for path in scratch.iterdir():
+            sync(path)
         try:
             scratch.rename(folder)
         except OSError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
@@ -75,6 +77,45 @@ def test_failed_export_is_one_line_and_leaves_nothing(tiny, tmp_path, monkeypatc
     with pytest.raises(ExportError, match=r"llama graph failed: .*no_such_module"):
         load_graph(tiny)
     assert list((tmp_path / "graphs").iterdir()) == []
+
+
+@pytest.fixture
+def cached(tiny_graph, tmp_path, monkeypatch):
+    """The folder of the tiny model's graph in a cache of its own, where exporting copies it."""
+
+    def copy(_module, _request, folder):
+        for path in (tiny_graph.path, tiny_graph.path.with_name("slots.json")):
+            shutil.copy(path, folder)
+
+    monkeypatch.setenv("EVALUATOR_CACHE", str(tmp_path))
+    monkeypatch.setattr(graph_module, "run_module", copy)
+    source = tiny_graph.path.parent
+    return Path(shutil.copytree(source, tmp_path / "graphs" / source.name))
+
+
+@pytest.mark.parametrize("name", ["slots.json", "skeleton.onnx", "fused.onnx"])
+@pytest.mark.parametrize("kept", [0, 0.5])
+def test_damaged_graph_in_the_cache_is_exported_again_and_said(tiny, tiny_graph, cached, name, kept):
+    content = (cached / name).read_bytes()
+    (cached / name).write_bytes(content[: int(kept * len(content))])
+    said = []
+    loaded = load_graph(tiny, said.append)
+    assert loaded.slots == tiny_graph.slots
+    assert loaded.fused == replace(tiny_graph.fused, path=cached / "fused.onnx")
+    assert (cached / name).read_bytes() == content
+    (line,) = said
+    assert line.startswith(f"{cached}: the exported graph is damaged: ")
+    assert line.endswith("; exporting it again")
+    load_graph(tiny, said.append)
+    assert len(said) == 1
+
+
+def test_exported_files_are_on_the_disk_before_they_are_in_the_cache(tiny, cached, monkeypatch):
+    shutil.rmtree(cached)
+    synced = []
+    monkeypatch.setattr(graph_module, "sync", lambda path: synced.append((path.name, cached.exists())))
+    load_graph(tiny)
+    assert sorted(synced) == [("request.json", False), ("skeleton.onnx", False), ("slots.json", False)]
 
 
 def test_file_without_an_embedding_is_refused(tmp_path):
