@@ -1,12 +1,13 @@
-"""Remember the digests of files that were read before, by path, size and time of the last change."""
+"""Remember the digests of files that were read before, by path, inode, size and times of the last change."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-import time
 from contextlib import suppress
 from pathlib import Path
+from time import time
 
 from evaluator.models.sources.resolve import sha256_of
 from evaluator.support.atomic_files import whole_file
@@ -27,12 +28,14 @@ def remembered_sha256(path: Path) -> str:
         OSError: the file cannot be read.
     """
     state = path.stat()
-    key = hashlib.sha256(f"{path.absolute()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()
+    # A copied file may have the size and time of another; the system sets its inode and ctime.
+    parts = path.absolute(), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    key = hashlib.sha256(b"\0".join(os.fsencode(str(part)) for part in parts)).hexdigest()
     note = cache_folder() / "digests" / key
     if note.is_file() and _DIGEST.fullmatch(known := note.read_text(encoding="ascii", errors="replace")):
         return known
     digest = sha256_of(path)
-    if abs(time.time() - state.st_mtime) >= _SETTLED:
+    if all(abs(time() - changed) >= _SETTLED for changed in (state.st_mtime, state.st_ctime)):
         with suppress(OSError):
             _remember(note, digest)
     return digest

@@ -15,25 +15,37 @@ from evaluator.models.sources.digests import remembered_sha256
 LONG_AGO = time.time_ns() - 3600 * 10**9
 
 
+@pytest.fixture
+def an_hour_later(monkeypatch):
+    """Let all files be written an hour ago."""
+    monkeypatch.setattr(digests, "time", lambda: time.time() + 3600)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The paths that were read."""
+    paths, read = [], digests.sha256_of
+
+    def counted(path):
+        paths.append(path)
+        return read(path)
+
+    monkeypatch.setattr(digests, "sha256_of", counted)
+    return paths
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
 def written(path, content, later=0):
-    """Write a file that was last changed an hour ago, or `later` nanoseconds after that."""
+    """Write a file whose content was last changed long ago, or `later` nanoseconds after that."""
     path.write_bytes(content)
     os.utime(path, ns=(0, LONG_AGO + later))
 
 
-def test_file_is_read_again_only_after_a_change(tmp_path, monkeypatch):
-    path, reads = tmp_path / "file", []
-    read = digests.sha256_of
-
-    def counted(path):
-        reads.append(path)
-        return read(path)
-
-    monkeypatch.setattr(digests, "sha256_of", counted)
+def test_file_is_read_again_only_after_a_change(tmp_path, an_hour_later, reads):
+    path = tmp_path / "file"
     written(path, b"one")
     assert [remembered_sha256(path) for _ in range(2)] == [sha256(b"one")] * 2
     assert len(reads) == 1
@@ -44,7 +56,22 @@ def test_file_is_read_again_only_after_a_change(tmp_path, monkeypatch):
     assert len(reads) == 3
 
 
-def test_damaged_note_is_not_believed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("way", ["written over", "replaced"])
+def test_another_file_of_the_same_size_and_time_is_read(tmp_path, an_hour_later, way):
+    path, other = tmp_path / "file", tmp_path / "other"
+    for place, content in ((path, b"one"), (other, b"two")):
+        written(place, content)
+    assert remembered_sha256(path) == sha256(b"one")
+    if way == "replaced":
+        other.replace(path)
+    else:
+        before = path.stat().st_ctime_ns
+        while path.stat().st_ctime_ns == before:  # the clock of file systems may stand still for milliseconds
+            written(path, b"two")
+    assert remembered_sha256(path) == sha256(b"two")
+
+
+def test_damaged_note_is_not_believed(tmp_path, monkeypatch, an_hour_later):
     monkeypatch.setenv("EVALUATOR_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "file"
     written(path, b"one")
@@ -70,7 +97,13 @@ def test_a_file_that_changed_just_now_is_read_each_time(tmp_path):
     assert remembered_sha256(path) == sha256(b"two")
 
 
-def test_without_a_cache_folder_a_digest_is_not_remembered(tmp_path, monkeypatch):
+def test_a_file_that_was_copied_just_now_with_its_time_is_read_each_time(tmp_path, reads):
+    written(tmp_path / "file", b"one")
+    assert [remembered_sha256(tmp_path / "file") for _ in range(2)] == [sha256(b"one")] * 2
+    assert len(reads) == 2
+
+
+def test_without_a_cache_folder_a_digest_is_not_remembered(tmp_path, monkeypatch, an_hour_later):
     (tmp_path / "cache").write_text("a file in place of the folder")
     monkeypatch.setenv("EVALUATOR_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "file"
