@@ -47,7 +47,7 @@ def source_digest(source: ModelFile) -> str:
 
 
 def select(recipe: str, quants: Sequence[str], report: Report = silent) -> list[Choice]:
-    """Return the requested mixtures, or the one of a file to follow, which has its own label.
+    """Return the requested mixtures, each once, or the one of a file to follow, which has its own label.
 
     Args:
         recipe: a name, a file, or `like:SRC`.
@@ -67,14 +67,14 @@ def select(recipe: str, quants: Sequence[str], report: Report = silent) -> list[
     with accessing(path):
         own_format = recipe in recipe_names() or path.suffix == ".toml" or not path.is_file()
     known = choices(recipe) if own_format else choices_with(path)
-    selected = []
+    selected = {}
     for quant in quants:
         label = next((name for name in known if name.lower() == quant.lower()), None)
         if label is None:
             hint = did_you_mean(quant, known)
             raise RequestError(f"recipe {recipe} has no {quant}{hint} (it has: {', '.join(known)})")
-        selected.append(known[label])
-    return selected
+        selected[label] = known[label]
+    return list(selected.values())
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from stock_cases import CASES, case_model
 
+from evaluator.quantize.batch import select
 from evaluator.quantize.recipe import choices
 from evaluator.quantize.recipe_file import recipe_names
 from evaluator.quantize.type_plan import make_plan
@@ -131,6 +132,11 @@ def test_rules_for_all_leave_bare_mixtures_alone(tmp_path):
     plans = {label: make_plan(case_model(CASES[0]), choices(path)[label], None) for label in ("F32", "Q4_0")}
     kinds = {label: plan["blk.0.attn_v.weight"].name for label, plan in plans.items()}
     assert kinds == {"F32": "F32", "Q4_0": "Q8_0"}
+
+
+def test_a_mixture_that_is_named_twice_is_made_once():
+    selected = select("main", ["Q8_0", "Q4_K_M", "q8_0"])
+    assert [choice.label for choice in selected] == ["Q8_0", "Q4_K_M"]
 
 
 def test_circle_of_bases(tmp_path):
