@@ -206,8 +206,7 @@ class ResultsStore:
 
     def unattributed(self) -> set[str]:
         """Return the variants without any attribution, the baseline excluded."""
-        attributed = self._read(LAYERS).drop_nulls("attribution_kld")["variant_id"]
-        return self._compared().difference(attributed)
+        return self._compared().difference(self._read(LAYERS).drop_nulls("attribution_kld")["variant_id"])
 
     def untimed(self, engine: str = FIRST_ENGINE, column: str = "decode_ms_p50") -> set[str]:
         """Return the variants whose speed column is null or whose timings in an engine are missing."""

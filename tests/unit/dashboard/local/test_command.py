@@ -12,6 +12,7 @@ from dashboard.local import LocalError
 from dashboard.local.command import arguments_of, for_screen, shown
 from dashboard.local.options import Options
 from evaluator.cli import app
+from evaluator.support.paths import typed_path
 
 GROUP = typer.main.get_command(app)
 #: A value of each kind, and what the command line makes of it.
@@ -97,7 +98,7 @@ def test_a_hostile_value_stays_one_value(options: Options, value: str) -> None:
     made = arguments(options, "run", values)
     read = parsed(made)
     text = value.strip()
-    assert (read["comparison"], read["baseline"], read["out"]) == (text, text, Path(text))
+    assert (read["comparison"], read["baseline"], read["out"]) == (text, text, typed_path(text))
     assert read["variant"] == [text]
     assert read["text"] == [text, text]
     assert read["force"] is False
