@@ -80,8 +80,15 @@ def span(low: str, high: str) -> str:
 
 
 def percent(fraction: float | None, places: int = 1) -> str:
-    """Write a share of 1 as per cent."""
-    return f"{_rounded(100 * fraction, places)} %" if _is_number(fraction) else NO_VALUE
+    """Write a share of 1 as per cent; less than all gets the decimals, at most two, that keep it below 100 %."""
+    if not _is_number(fraction):
+        return NO_VALUE
+    shown = 100 * fraction
+    if 0.99 < fraction < 1:
+        while places < _MOST_PLACES and round(shown, places) >= 100:
+            places += 1
+        shown = min(shown, 100 - 10.0**-places)
+    return f"{_rounded(shown, places)} %"
 
 
 def percent_change(log_ratio: float | None, places: int = 2, half: float = math.inf) -> str:
