@@ -46,6 +46,16 @@ class Need:
             limits.append(f"perplexity up by less than {formats.percent(self.floor)} at the 95 % bound")
         return formats.listing(limits) if limits else ""
 
+    def judged(self, among: Candidates) -> Need:
+        """Return the limits that can be judged: without the context where no memory was measured."""
+        return self if among.context is not None else replace(self, context=None)
+
+    def unmeasured(self, among: Candidates) -> str:
+        """Say that the memory of the wanted context was not measured; empty if it was, or none is wanted."""
+        if self.judged(among) == self:
+            return ""
+        return f"what {formats.count(self.context or 0)} tokens of context take was not measured"
+
     @property
     def wants_smallest(self) -> bool:
         """Whether only quality is limited: then the smallest fitting file is the best, else the closest one."""
@@ -104,7 +114,8 @@ class Advice:
 
 
 def advise(among: Candidates, need: Need) -> Advice:
-    """Return the best candidate that meets `need`, or say which limit none meets."""
+    """Return the best candidate that meets `need`, as far as it can be judged, or say which limit none meets."""
+    need = need.judged(among)
     rule = need.rule(among)
     if not among.ready:
         return Advice(None, None, NOT_COMPARED, "", rule)

@@ -51,12 +51,23 @@ class Answers:
         rows = sound(scope.results, selected)
         wanted = need(scope.selection)
         among = candidates(scope, usable(rows), wanted.context)
-        advice = advise(among, wanted) if wanted.limits else None
+        limits = wanted.judged(among).limits
+        advice = advise(among, wanted) if limits else None
         within = [item.row for item in fitting(among.ready, among, wanted)]
         within = [row for place, row in enumerate(within) if row not in within[:place]]
-        none = f"{_none_meets(among)}." if wanted.limits and usable(rows) else _why_none(selected, rows)
+        none = f"{_none_meets(among)}." if limits and usable(rows) else _why_none(selected, rows)
         ids = frozenset(str(row["variant_id"]) for row in within)
         return cls(wanted, rows, among, ids, advice, recommend(within, none), doubts(scope, rows))
+
+    @property
+    def limits(self) -> str:
+        """The limits in words, without a context whose memory was not measured."""
+        return self.need.judged(self.among).limits
+
+    @property
+    def unmeasured(self) -> str:
+        """Say that the memory of the wanted context was not measured; empty if it was, or none is wanted."""
+        return self.need.unmeasured(self.among)
 
     @property
     def chosen(self) -> Row | None:
@@ -79,6 +90,7 @@ class Answers:
     def headline(self) -> str:
         """The answer in one sentence."""
         text = self._everyday_headline() if self.advice is None else self._headline_within(self.advice)
+        text = "; ".join(filter(None, [text, self.unmeasured]))
         if self.everyday.row is None or not self.why_provisional():
             return text
         return f"Provisional: {text[:1].lower()}{text[1:]}"
@@ -93,7 +105,7 @@ class Answers:
 
     def _headline_within(self, advice: Advice) -> str:
         if advice.best is None:
-            return f"{_none_meets(self.among)} ({self.need.limits})"
+            return f"{_none_meets(self.among)} ({self.limits})"
         best = advice.best
         takes = formats.size(best.row["size_bytes"])
         if best.memory is not None:
@@ -102,12 +114,17 @@ class Answers:
             takes = f"{takes}, {formats.number(best.tps)} tokens/s"
         tied = "; its speed is tied with the limit" if advice.tied else ""
         run = f"run {best.label}: {takes}, {best.price}"
-        return f"Within your limits ({self.need.limits}) {run}{tied}"
+        return f"Within your limits ({self.limits}) {run}{tied}"
 
     def remarks(self, scope: Scope, item: Recommendation) -> tuple[str, ...]:
         """Return the remarks on a recommendation."""
         primary = item.need == PRIMARY and self.advice is None
-        return of_recommendation(scope, self.rows, item, primary=primary)
+        told = of_recommendation(scope, self.rows, item, primary=primary)
+        return (
+            (*told, f"{self.unmeasured[:1].upper()}{self.unmeasured[1:]}")
+            if primary and self.unmeasured
+            else told
+        )
 
     def in_sentences(self, scope: Scope) -> list[Insight]:
         """Return all answers as sentences: first within the limits, then everyday use, then the other needs."""
@@ -123,7 +140,7 @@ class Answers:
         return sentences or [Insight(f"No recommendation. {self.everyday.why}", "unknown")]
 
     def _advice_in_words(self, scope: Scope, advice: Advice) -> Insight:
-        limits, remarks = f"Within your limits ({self.need.limits})", of_advice(scope, advice)
+        limits, remarks = f"Within your limits ({self.limits})", of_advice(scope, advice)
         if advice.best is None:
             told = f"{limits}: no file. {advice.why}"
             return Insight(told, "caution", f"rule: {advice.rule}", remarks=remarks)

@@ -109,6 +109,7 @@ def test_without_measured_memory_the_file_alone_counts_and_that_is_said() -> Non
     assert found.best is not None
     assert found.best.label == "a Q4"
     assert "memory is the file alone: what cache and buffers take was not measured" in found.rule
+    assert "16,384" not in found.rule
 
 
 MB = 1_000_000

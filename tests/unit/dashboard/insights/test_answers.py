@@ -96,6 +96,27 @@ def test_a_context_beyond_what_was_measured_is_not_a_limit_that_files_miss(tmp_p
     assert answers.everyday.why == "No file is known to meet your limits."
 
 
+@pytest.mark.parametrize(
+    ("options", "start"),
+    [
+        ({"context": "128k"}, "Run "),
+        ({"context": "128k", "gb": "90 MB"}, "Within your limits (at most 90.0 MB) run "),
+        ({"context": "128k", "gb": "1 MB"}, "No file meets your limits (at most 1.0 MB); "),
+    ],
+)
+def test_no_file_is_said_to_meet_a_context_whose_memory_was_not_measured(
+    whole: Results, options: dict[str, str], start: str
+) -> None:
+    scope = Scope(whole, limited(**options))
+    headline = Answers.of(scope).headline
+    assert headline.startswith(start)
+    assert headline.endswith("; what 131,072 tokens of context take was not measured")
+    page = str(overview.beside(scope))
+    assert "131,072" not in page.replace("What 131,072 tokens of context take was not measured", "")
+    assert ("What 131,072" in page) == ("gb" not in options)
+    assert "take was not measured" in page
+
+
 def test_enough_tokens_of_a_finished_run_are_not_provisional(whole: Results) -> None:
     assert Answers.of(Scope(whole, EVERYTHING)).doubts == []
     assert "Provisional" not in str(overview.beside(Scope(whole, EVERYTHING)))
