@@ -74,7 +74,7 @@ class Need:
             return f"smallest file with {self.limits}"
         how = f" as run in {among.engine}" if among.as_run else ""
         within = f" among files with {self.limits}" if self.limits else ""
-        spread = "" if self.min_tps is None else _SPEED_RULE
+        spread = "" if self.min_tps is None else f"{_SPEED_RULE}{among.without_speed}"
         return f"lowest mean KLD{how}{within}; {memory}{spread}"
 
     def best(self, fitting: Sequence[Candidate]) -> Candidate | None:
@@ -144,6 +144,20 @@ def fitting(items: Sequence[Candidate], among: Candidates, need: Need) -> list[C
     return found
 
 
+def undecided(items: Sequence[Candidate], among: Candidates, need: Need) -> list[Candidate]:
+    """Return the candidates that may meet every limit: they meet all but those of something not measured."""
+    found = []
+    for item in items:
+        known, where = need, among
+        if item.tps is None:
+            known = replace(known, min_tps=None)
+        if item.memory is None:  # The file alone must be small enough.
+            known, where = replace(known, context=None), replace(among, context=None)
+        if fitting([item], where, known) and not fitting([item], among, need):
+            found.append(item)
+    return found
+
+
 def _reason(item: Candidate, among: Candidates) -> str:
     where = as_run_by(among.engine)
     decoded = f", {formats.number(item.tps)} tokens/s {where}" if item.tps is not None else ""
@@ -168,7 +182,8 @@ def _obstacle(among: Candidates, need: Need) -> str:
     for told, (limit, one) in alone.items():
         if limit is not None and not fitting(among.ready, among, one):
             return told(among)
-    return "Each limit is met by some file, but no file meets them all."
+    none = "no file is known to meet" if undecided(among.ready, among, need) else "no file meets"
+    return f"Each limit is met by some file, but {none} them all."
 
 
 def _too_long(among: Candidates) -> str:
@@ -190,9 +205,8 @@ def _too_slow(among: Candidates) -> str:
     if not timed:
         return "Speed was not measured for any selected variant."
     fastest = max(timed, key=lambda item: (item.tps or 0.0, item.row["variant_id"]))
-    return (
-        f"No file is that fast: the fastest, {fastest.label}, decodes {formats.number(fastest.tps)} tokens/s."
-    )
+    file = "timed file" if among.without_speed else "file"
+    return f"No {file} is that fast: the fastest, {fastest.label}, decodes {formats.number(fastest.tps)} tokens/s."
 
 
 def _too_lossy(among: Candidates) -> str:
@@ -206,9 +220,12 @@ def _next_step(among: Candidates, need: Need, best: Candidate) -> str:
         return ""
     limit = 1e9 * need.budget_gb if need.budget_gb is not None else best.n_bytes
     more = min(STEP_BYTES, _STEP_SHARE * max(limit, best.n_bytes))
-    better = need.best(fitting(among.ready, among, replace(need, budget_gb=(limit + more) / 1e9)))
+    wider = replace(need, budget_gb=(limit + more) / 1e9)
+    better = need.best(fitting(among.ready, among, wider))
     if better is None or better is best:
-        return f"With up to {formats.size(more)} more, no file is closer."
+        rivals = [item for item in undecided(among.ready, among, wider) if item.order < best.order]
+        file = "timed file" if any(item.tps is None for item in rivals) else "file of known memory"
+        return f"With up to {formats.size(more)} more, no {file if rivals else 'file'} is closer."
     return f"With up to {formats.size(more)} more: {better.label}, {_reason(better, among)}."
 
 

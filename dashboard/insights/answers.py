@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dashboard.insights import Insight
-from dashboard.insights.advising import Advice, Need, advise, fitting
+from dashboard.insights.advising import Advice, Need, advise, fitting, undecided
 from dashboard.insights.candidates import Candidate, Candidates, candidates
 from dashboard.insights.faults import sound
 from dashboard.insights.limits import need
@@ -55,7 +55,7 @@ class Answers:
         advice = advise(among, wanted) if limits else None
         within = [item.row for item in fitting(among.ready, among, wanted)]
         within = [row for place, row in enumerate(within) if row not in within[:place]]
-        none = f"{_none_meets(among)}." if limits and usable(rows) else _why_none(selected, rows)
+        none = f"{_none_meets(among, wanted)}." if limits and usable(rows) else _why_none(selected, rows)
         ids = frozenset(str(row["variant_id"]) for row in within)
         return cls(wanted, rows, among, ids, advice, recommend(within, none), doubts(scope, rows))
 
@@ -105,7 +105,7 @@ class Answers:
 
     def _headline_within(self, advice: Advice) -> str:
         if advice.best is None:
-            return f"{_none_meets(self.among)} ({self.limits})"
+            return f"{_none_meets(self.among, self.need)} ({self.limits})"
         best = advice.best
         takes = formats.size(best.row["size_bytes"])
         if best.memory is not None:
@@ -151,20 +151,34 @@ class Answers:
 
 def meeting(scope: Scope, wanted: Need, rows: Sequence[Row]) -> frozenset[str]:
     """Return the ids of the files that meet the limits, each model on each device judged by its own files."""
+    return _judged(scope, wanted, rows, fitting)
+
+
+def perhaps_meeting(scope: Scope, wanted: Need, rows: Sequence[Row]) -> frozenset[str]:
+    """Return the ids of the files of which it is not known whether they meet the limits."""
+    return _judged(scope, wanted, rows, undecided) - meeting(scope, wanted, rows)
+
+
+def _judged(
+    scope: Scope,
+    wanted: Need,
+    rows: Sequence[Row],
+    by: Callable[[Sequence[Candidate], Candidates, Need], Sequence[Candidate]],
+) -> frozenset[str]:
     places: dict[tuple[str, str], list[Row]] = {}
     for row in usable(rows):
         places.setdefault((row["model"], row["device"]), []).append(row)
     found: list[Candidate] = []
     for there in places.values():
         among = candidates(scope, there, wanted.context)
-        found += fitting(among.ready, among, wanted)
+        found += by(among.ready, among, wanted)
     return frozenset(str(item.row["variant_id"]) for item in found)
 
 
-def _none_meets(among: Candidates) -> str:
-    """Say that no file meets the limits, or that it is not known of any, with a context beyond what was measured."""
-    is_known = among.context is None or any(item.memory is not None for item in among.ready)
-    return "No file meets your limits" if is_known else "No file is known to meet your limits"
+def _none_meets(among: Candidates, wanted: Need) -> str:
+    """Say that no file meets the limits, or that it is not known of any, if one was not measured enough."""
+    is_open = undecided(among.ready, among, wanted)
+    return "No file is known to meet your limits" if is_open else "No file meets your limits"
 
 
 def _why_none(selected: list[Row], rows: list[Row]) -> str:

@@ -104,14 +104,20 @@ class Candidates:
     @property
     def without_memory(self) -> str:
         """Say how many files do not count because their memory is not known, if that of others is."""
-        known = {item.row["variant_id"] for item in self.ready if item.memory is not None}
-        rest = {item.row["variant_id"] for item in self.ready} - known
-        if not known or not rest:
+        return self._without("memory", "known", [item for item in self.ready if item.memory is not None])
+
+    @property
+    def without_speed(self) -> str:
+        """Say how many files do not count because their speed was not measured, if that of others was."""
+        return self._without("speed", "measured", [item for item in self.ready if item.tps is not None])
+
+    def _without(self, what: str, how: str, having: Sequence[Candidate]) -> str:
+        """Say how many files are not among those `having` something, if there are any of both."""
+        rest = {item.row["variant_id"] for item in self.ready} - {item.row["variant_id"] for item in having}
+        if not having or not rest:
             return ""
-        files = (
-            "1 file whose memory is not known does" if len(rest) == 1 else f"{len(rest)} files without it do"
-        )
-        return f"; {files} not count"
+        do = "does" if len(rest) == 1 else "do"
+        return f"; {formats.plural(len(rest), 'file')} whose {what} is not {how} {do} not count"
 
 
 def candidates(scope: Scope, rows: Sequence[Row], context: int | None) -> Candidates:

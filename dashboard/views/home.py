@@ -6,7 +6,7 @@ from dashboard.figures import size_loss
 from dashboard.figures.drawing import Drawing
 from dashboard.figures.size_loss_axes import COLUMN
 from dashboard.insights import Insight
-from dashboard.insights.answers import Answers
+from dashboard.insights.answers import Answers, perhaps_meeting
 from dashboard.insights.engine_gap import gap_insight
 from dashboard.insights.memory_line import memory_line
 from dashboard.insights.recommender import usable
@@ -60,7 +60,8 @@ def _noted(scope: Scope) -> str:
     parts.append(f"Shading changes at {few} and {many} nats; {LANDMARKS}.")
     if answers.need.limits:
         line = memory_line(answers)
-        parts.append("Faint: files beyond your limits.")
+        perhaps = perhaps_meeting(scope, answers.need, rows)
+        parts.append(f"Faint: files beyond your limits{', or not known to meet them' if perhaps else ''}.")
         if line.context is not None and line.limit is not None:
             several = len({row["model"] for row in rows}) > 1 and answers.rows
             owner = f"files of {answers.rows[0]['model']}" if several else "files"

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
-
-import polars as pl
 import pytest
+from run_in_llama import CACHES, FILES, MB, MEMORY, Folder, alone, told
 from variant_rows import GOOD, row
 
 from dashboard.insights.advising import Need, advise
-from dashboard.insights.candidates import Candidates, candidates
-from dashboard.results.results import Results
-from dashboard.results.scope import Scope
-from dashboard.results.selection import Selection
-from evaluator.results.schema import KvCache, Memory, frame_of
 
 FAST = {"decode_ms_p50": 10.0}
 SHELF = [
@@ -23,37 +15,6 @@ SHELF = [
     row("b", "Q4", 5.2, 0.03, decode_ms_p50=15.0),
     row("a", "Q8", 8, 0.001, decode_ms_p50=40.0),
 ]
-
-
-class Folder:
-    """A folder whose files were run in llama.cpp, with what is known of their memory and types of the cache."""
-
-    manifest = SimpleNamespace(engines={"llama.cpp": {"cache": "f16"}})
-
-    def __init__(self, memory: list[tuple[Any, ...]] = [], caches: list[dict[str, Any]] = []) -> None:  # noqa: B006
-        keys = ("variant_id", "cache_type", "context", "weights_bytes", "cache_bytes", "compute_bytes")
-        named = [dict(zip(keys, values, strict=True)) | {"engine": "llama.cpp"} for values in memory]
-        self._memory = frame_of(Memory, named)
-        self._caches = frame_of(KvCache, [{"engine": "llama.cpp", **values} for values in caches])
-
-    def engine(self, _selection: object) -> str:
-        return "llama.cpp"
-
-    def memory(self) -> pl.DataFrame:
-        return self._memory
-
-    def speed(self, _engine: object) -> None:
-        return None
-
-    def kv_cache(self) -> pl.DataFrame:
-        return self._caches
-
-    def memoized(self, _key: str, compute: Any) -> Any:
-        return compute()
-
-
-def alone(rows: list[dict[str, Any]], folder: Folder | None = None, context: int | None = None) -> Candidates:
-    return candidates(Scope(cast(Results, folder or Folder()), Selection()), rows, context)
 
 
 def advice(**need: float) -> tuple[str | None, str | None]:
@@ -110,32 +71,6 @@ def test_without_measured_memory_the_file_alone_counts_and_that_is_said() -> Non
     assert found.best.label == "a Q4"
     assert "memory is the file alone: what cache and buffers take was not measured" in found.rule
     assert "16,384" not in found.rule
-
-
-MB = 1_000_000
-#: Two files of 5 and 8 MB whose losses as run are 0.030 and 0.010 nats with f16; a context of 8,192 takes 4 MB there.
-FILES = [
-    row("a", "Q5", 5, 0.02, run_kld_mean=0.030, run_decode_ms_p50=20.0),
-    row("a", "Q8", 8, 0.001, run_kld_mean=0.010, run_decode_ms_p50=40.0),
-]
-MEMORY = [
-    (f"a-{name}", kind, context, size * MB, cache * context * MB // 8192, MB)
-    for name, size in (("Q5", 5), ("Q8", 8))
-    for kind, cache in (("f16", 4), ("q8_0", 2), ("q4_0", 1))
-    for context in (512, 8192)
-]
-#: The loss of q8_0 was measured, that of q4_0 was not.
-CACHES = [
-    {"variant_id": f"a-{name}", "cache_type": kind, "baseline_kld_mean": loss, "decode_ms_p50": ms}
-    for name, losses in (("Q5", (0.030, 0.032)), ("Q8", (0.010, 0.012)))
-    for kind, loss, ms in zip(("f16", "q8_0"), losses, (20.0, 25.0), strict=True)
-]
-FULL = Folder(MEMORY, CACHES)
-
-
-def told(folder: Folder = FULL, rows: list[dict[str, Any]] = FILES, **need: Any) -> Any:
-    wanted = Need(**need)
-    return advise(alone(rows, folder, wanted.context), wanted)
 
 
 @pytest.mark.parametrize(
@@ -207,15 +142,6 @@ def test_without_a_context_a_usual_one_counts_and_is_said() -> None:
     assert "for 4,096 tokens unless you name a context" in found.rule
 
 
-def test_a_context_longer_than_all_measured_is_not_known() -> None:
-    found = told(context=8193)
-    assert found.best is None
-    assert found.why == (
-        "The memory is not known for a context that long: the longest measured is 8,192 tokens."
-    )
-    assert "not known for a context that long" in told(budget_gb=1.0, context=8193).why
-
-
 def test_a_file_without_a_loss_as_run_makes_the_losses_of_weights_count() -> None:
     """Then types of the cache do not compare, and no name has one."""
     rows = [FILES[0], FILES[1] | {"run_kld_mean": None}]
@@ -231,15 +157,6 @@ def test_a_limit_of_memory_where_only_other_types_have_one() -> None:
     found = told(Folder([values for values in MEMORY if values[1] == "q4_0"]), budget_gb=1.0)
     assert found.best is None
     assert found.why == "Memory was measured only with types of the cache whose loss is not known."
-
-
-def test_files_without_memory_do_not_count_and_that_is_said() -> None:
-    only_five = Folder([values for values in MEMORY if values[0] == "a-Q5"], CACHES)
-    found = told(only_five, budget_gb=1.0, context=8192)
-    assert found.best.label == "a Q5 with f16 cache"
-    assert found.rule.endswith("; 1 file whose memory is not known does not count")
-    assert "does not count" not in told(only_five, min_tps=1.0).rule
-    assert "does not count" not in told(budget_gb=1.0, context=8192).rule
 
 
 def test_times_are_those_of_the_type() -> None:

@@ -117,6 +117,21 @@ def test_no_file_is_said_to_meet_a_context_whose_memory_was_not_measured(
     assert "take was not measured" in page
 
 
+def test_no_file_is_known_to_be_fast_enough_while_one_is_not_timed(
+    three_methods: Path, tmp_path: Path
+) -> None:
+    scope = Scope(Results.open(three_methods), limited(tps="100000"))
+    assert Answers.of(scope).headline.startswith("No file meets your limits (")
+    make_results(tmp_path)
+    _set(tmp_path, "main-q8_0", decode_ms_p50=None)
+    part = Scope(Results.open(tmp_path), limited(tps="100000"))
+    assert Answers.of(part).headline.startswith("No file is known to meet your limits (")
+    assert "Faint: files beyond your limits, or not known to meet them." in home.VIEW.noted(part)
+    near = Scope(Results.open(tmp_path), limited(tps="100000", gb="1 MB"))
+    assert Answers.of(near).headline.startswith("No file meets your limits (")
+    assert "Faint: files beyond your limits." in home.VIEW.noted(near)
+
+
 def test_enough_tokens_of_a_finished_run_are_not_provisional(whole: Results) -> None:
     assert Answers.of(Scope(whole, EVERYTHING)).doubts == []
     assert "Provisional" not in str(overview.beside(Scope(whole, EVERYTHING)))
@@ -195,7 +210,7 @@ def _change_manifest(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def _set(folder: Path, variant_id: str, **values: float) -> None:
+def _set(folder: Path, variant_id: str, **values: float | None) -> None:
     path = folder / "variants.parquet"
     mine = pl.col("variant_id") == variant_id
     frame = pl.read_parquet(path)
