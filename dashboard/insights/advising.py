@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from dashboard.insights.candidates import Candidate, Candidates
 from dashboard.insights.memory_need import COPIES, peak_with_copies
 from dashboard.insights.recommender import NOT_COMPARED
 from dashboard.results.engines import as_run_by
+from dashboard.results.rows import SAME_BYTES
 from dashboard.style import formats
 
 #: How much more memory the next step may take.
@@ -43,7 +45,7 @@ class Need:
         if self.min_tps is not None:
             limits.append(f"at least {formats.number(self.min_tps)} tokens/s decoded")
         if self.floor is not None:
-            limits.append(f"perplexity up by less than {formats.percent(self.floor)} at the 95 % bound")
+            limits.append(f"perplexity up by less than {_all_decimals(self.floor)} at the 95 % bound")
         return formats.listing(limits) if limits else ""
 
     def judged(self, among: Candidates) -> Need:
@@ -78,11 +80,15 @@ class Need:
         return f"lowest mean KLD{how}{within}; {memory}{spread}"
 
     def best(self, fitting: Sequence[Candidate]) -> Candidate | None:
-        """Return the best of candidates that all meet the limits."""
-        if not self.wants_smallest:
-            known = [item for item in fitting if item.loss is not None]
-            return min(known or fitting, key=lambda item: item.order, default=None)
-        return min(fitting, key=lambda item: (item.row["size_bytes"], item.order), default=None)
+        """Return the best of candidates that all meet the limits.
+
+        Of files of the smallest size, which differ in padding and metadata only, it is the closest.
+        """
+        if self.wants_smallest:
+            least = min((item.row["size_bytes"] for item in fitting), default=0)
+            fitting = [item for item in fitting if item.row["size_bytes"] <= least * (1 + SAME_BYTES)]
+        known = [item for item in fitting if item.loss is not None]
+        return min(known or fitting, key=lambda item: item.order, default=None)
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,12 @@ def fitting(items: Sequence[Candidate], among: Candidates, need: Need) -> list[C
         limit = math.log1p(need.floor)
         found = [item for item in found if item.ratio is not None and item.ratio.high < limit]
     return found
+
+
+def _all_decimals(share: float) -> str:
+    """Write a share in per cent with the decimals that it was typed with, at least one: 0.03 % is not 0.0 %."""
+    exponent = int(Decimal(f"{100 * share:.6g}").as_tuple().exponent)
+    return formats.percent(share, max(1, -exponent))
 
 
 def undecided(items: Sequence[Candidate], among: Candidates, need: Need) -> list[Candidate]:

@@ -31,6 +31,21 @@ def test_advice_takes_the_closest_that_fits() -> None:
     assert advice(budget_gb=0.0055, min_tps=90) == ("a Q2", None)
 
 
+def test_a_limit_of_quality_takes_the_closest_of_the_smallest_size() -> None:
+    """Padding and metadata make a file at most 0.1 % larger."""
+    smallest, equal, larger = row("a", "Q4", 5, 0.02), row("b", "Q4", 5, 0.01), row("c", "Q4", 5, 0.001)
+    rows = [smallest, equal | {"size_bytes": 5_004_000}, larger | {"size_bytes": 5_010_000}]
+    found = advise(alone(rows), Need(floor=0.05))
+    assert (found.best and found.best.label, found.runner_up and found.runner_up.label) == ("b Q4", "a Q4")
+
+
+@pytest.mark.parametrize(
+    ("floor", "written"), [(0.03, "3.0 %"), (0.0003, "0.03 %"), (0.0255, "2.55 %"), (1e-7, "0.00001 %")]
+)
+def test_a_limit_of_quality_is_written_as_typed(floor: float, written: str) -> None:
+    assert Need(floor=floor).limits == f"perplexity up by less than {written} at the 95 % bound"
+
+
 def test_advice_prices_the_next_step() -> None:
     found = advise(alone(SHELF), Need(budget_gb=0.0045))
     assert found.best is not None
