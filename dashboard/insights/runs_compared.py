@@ -11,6 +11,7 @@ from dashboard.insights.comparing import Difference
 from dashboard.insights.engine_gap import is_timed, unknown_gap
 from dashboard.insights.engines_compared import others
 from dashboard.insights.speed_order import BY_SPREAD, is_faster, judged_by
+from dashboard.results.cache_types import over_all_tokens
 from dashboard.results.engines import as_run_by, columns_by_engine, shown
 from dashboard.results.rows import Row, plus_minus
 from dashboard.results.scope import Scope
@@ -51,11 +52,29 @@ def runs(scope: Scope, first: Row, second: Row) -> list[Runs]:
     for engine in (scope.engine, *others(scope)):
         selection = replace(scope.all_variants, engine=engine)
         by_id = {str(row["variant_id"]): row for row in scope.results.select(selection).to_dicts()}
-        pair = by_id[str(first["variant_id"])], by_id[str(second["variant_id"])]
+        one, other = (_over_all_tokens(by_id[str(row["variant_id"])], engine) for row in (first, second))
+        pair = one, other
         if any(map(is_timed, pair)):
             run = Runs(engine, pair, _fastest(scope, pair), judged_by(scope.results, pair))
             compared.append(replace(run, lines=tuple(_lines(scope, run))))
     return compared
+
+
+def _over_all_tokens(row: Row, engine: str) -> Row:
+    """Return a row whose loss as run in an engine is over all tokens of the file, as on every page."""
+    of_engine = columns_by_engine()[engine]
+    if "kld_mean" not in of_engine:
+        return row
+    prefix = of_engine["kld_mean"].name.removesuffix("baseline_kld_mean")
+    run = {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+    moved = over_all_tokens(run, row)
+    return row | {name if name == "n_windows" else f"{prefix}{name}": value for name, value in moved.items()}
+
+
+def _ran_some(row: Row) -> bool:
+    """Return whether the engine ran only some of the file's tokens."""
+    ran, scored = row["run_n_tokens"], row["n_tokens"]
+    return ran is not None and scored is not None and ran < scored
 
 
 def _fastest(scope: Scope, pair: tuple[Row, Row]) -> int | None:
@@ -72,6 +91,8 @@ def _lines(scope: Scope, run: Runs) -> Iterator[Difference]:
         one, other = (_value(scope, row, column) for row in run.rows)
         ratio = _ratio(run.rows, column)
         label = column.label.removesuffix(f", {run.engine}")
+        if quantity == "kld_mean" and any(map(_ran_some, run.rows)):
+            label = f"{label}, over all tokens"
         verdict, leader = "", None
         if quantity == "decode_ms_p50" and run.both_timed:
             leader = run.fastest

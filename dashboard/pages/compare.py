@@ -89,7 +89,8 @@ def body(scope: Scope) -> Component:
 
 _NOT_SUMS = (
     "What an engine adds is its divergence from the file's exact weights; the change is how much further the file is "
-    "from the baseline in it. Divergences do not add up, so neither is the difference of the other two values."
+    "from the baseline in it. Divergences do not add up, so neither is the difference of the other two values. "
+    "Where an engine ran only some of the tokens, the loss over all is the file's own plus the change on those."
 )
 _NO_TEXT = f"this folder has no {VOCABULARY.name}. Run the same command again to write it."
 

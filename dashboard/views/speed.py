@@ -13,7 +13,7 @@ from dashboard.insights import Insight
 from dashboard.insights.claim_rules import Spread
 from dashboard.insights.claims import claims_of
 from dashboard.insights.comparison import NOTHING, elsewhere
-from dashboard.insights.engine_gap import gap_insight
+from dashboard.insights.engine_gap import RUN_LOSS, gap_insight
 from dashboard.insights.engines_compared import compared, others, slowing
 from dashboard.insights.faults import sound
 from dashboard.insights.picks import Telling
@@ -166,11 +166,12 @@ def _noted(scope: Scope) -> str:
 
 
 def _data(scope: Scope) -> pl.DataFrame:
-    """Return the columns of the drawn engines."""
+    """Return the columns of the drawn engines, and the loss as run in the chosen one, over all tokens."""
     both = _other_runs(scope, _rows(scope))
     drawn = scope.results.engines if both else (scope.engine,)
     names = (column.name for engine in drawn for column in columns_by_engine()[engine].values())
-    return variants_with(*names, "kld_mean")(scope)
+    as_run = scope.frame.select("variant_id", RUN_LOSS)
+    return variants_with(*names, "kld_mean")(scope).join(as_run, on="variant_id", how="left")
 
 
 def _tells(scope: Scope) -> Telling:

@@ -62,7 +62,8 @@ METRIC_FAMILIES.add(
             Column(
                 "llamacpp_baseline_kld_mean",
                 "KLD in llama.cpp",
-                "loss of the file as llama.cpp runs it: KL divergence of llama.cpp from the baseline's exact weights",
+                "loss of the file as llama.cpp runs it: KL divergence of llama.cpp from the baseline's exact "
+                "weights, on the tokens compared in llama.cpp (`llamacpp_n_tokens`)",
                 "nats",
                 better="lower",
                 error="llamacpp_baseline_kld_se",

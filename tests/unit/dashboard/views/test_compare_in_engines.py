@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
+import polars as pl
 import pytest
 
 from dashboard.insights.compared_pair import chosen
@@ -15,7 +18,9 @@ from dashboard.pages import compare
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import Selection
+from dashboard.results.statistics import Estimate
 from dashboard.style import formats
+from dashboard.views.speed import VIEW as SPEED
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +74,27 @@ def test_compare_of_one_engine_is_one_table(three_methods: Path) -> None:
     assert runs(scope, first, second) == []
     assert "decode_ms_p50" in {item.column for item in differences(scope, first, second)}
     assert "As run in each engine" not in str(compare.body(scope))
+
+
+def test_a_loss_over_some_windows_is_told_over_all_tokens(two_engines: Path, tmp_path: Path) -> None:
+    """As on every page, it is the file's own loss and the change on the windows that were run."""
+    copytree(two_engines, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "variants.parquet"
+    some = {"llamacpp_baseline_kld_mean": 9.0, "llamacpp_kld_change": 0.25, "llamacpp_kld_change_se": 0.01}
+    frame = pl.read_parquet(path).with_columns(pl.lit(value).alias(name) for name, value in some.items())
+    frame.with_columns(
+        pl.lit(0.01).alias("llamacpp_kld_change_se_clustered"), llamacpp_n_tokens=pl.col("n_tokens") // 2
+    ).write_parquet(path)
+    scope, first, second = pair(Results.open(tmp_path))
+    by_name = {line.metric: line for line in runs(scope, first, second)[0].lines}
+    assert "KLD in llama.cpp" not in by_name
+    line = by_name["KLD in llama.cpp, over all tokens"]
+    for row, text in zip((first, second), line.values, strict=True):
+        assert row["run_kld_mean"] == row["kld_mean"] + 0.25
+        se = math.hypot(row["kld_se_clustered"], 0.01)
+        half = Estimate(0, se, row["n_windows"] // 2 - 1).half
+        assert text == f"{formats.number(row['run_kld_mean'])} ± {formats.number(half, 2)} nats"
+    exported = SPEED.data(scope)
+    assert (
+        dict(exported.select("variant_id", "run_kld_mean").iter_rows())["main-q4_0"] == first["run_kld_mean"]
+    )
