@@ -207,7 +207,8 @@ def insights(scope: Scope) -> list[Insight]:
     if same:
         text = f"{len(same)} of {len(tested)} tests give identical values."
         result.append(Insight(text, "tie", formats.listing(same, 6)))
-    if _closeness(metrics).leader is not None:
+    # The bootstrap is over all tokens.
+    if _closeness(metrics).leader is not None and not scope.selection.filters_tokens:
         result += _bootstrap(scope.results, first, second)
     packed = gap_insight(pair, scope.selection)
     speed = speed_insight(runs(scope, first, second))

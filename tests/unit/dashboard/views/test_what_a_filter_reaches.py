@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,11 +18,13 @@ from dashboard.export.exhibit import exhibit
 from dashboard.export.findings import findings
 from dashboard.export.markdown import report
 from dashboard.export.slide import picture
+from dashboard.pages import compare
 from dashboard.results.results import Results
 from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.render import render
 from dashboard.views import registry
+from evaluator.results.schema import Pairs, frame_of
 
 VIEWS = {view.id: view for view in registry()}
 UNSURE, DIALOGUE = Selection.of(bins=[0]), Selection.of(domains=["dialogue"])
@@ -142,3 +145,26 @@ def test_hover_and_data_hold_the_paired_error(results: Results) -> None:
         level = next(line for line in text.split("<br>") if line.startswith("PPL"))
         assert "±" not in level, "the level's own error is no error of the comparison"
     assert "ln_ppl_ratio_se" in VIEWS["ppl-bits"].data(Scope(results, EVERYTHING)).columns
+
+
+@pytest.mark.parametrize("part", [{}, {"domains": ["code"]}, {"bins": [4]}])
+def test_the_bootstrap_of_all_texts_stands_only_beside_all_texts(
+    tmp_path: Path, part: dict[str, Any]
+) -> None:
+    """It is of all tokens, and could contradict the title of those that the filter keeps."""
+    make_results(tmp_path)
+    counts = {"n_windows": 24, "n_tokens": 1536}
+    both = {
+        "a": "bartowski-q8_0",
+        "b": "main-q4_0",
+        "metric": "kld",
+        "difference": -0.1,
+        "p_better": 0.99,
+        **counts,
+    }
+    frame_of(Pairs, [both]).write_parquet(tmp_path / "pairs.parquet")
+    asked = Selection.of(**part, options={"a": "bartowski-q8_0", "b": "main-q4_0"})
+    scope = Scope(Results.open(tmp_path), asked)
+    assert "is closer to the baseline than" in compare.headline(scope)
+    said = " ".join(item.text for item in compare.insights(scope))
+    assert ("has the lower KLD in 99.0 % of resamples" in said) == (not part)
