@@ -37,7 +37,7 @@ def test_chunks_of_a_long_window_are_the_whole_window(name, tmp_path, monkeypatc
         layered_model.Session, "run_into", lambda self, i, o: chunks.append(i) or run(self, i, o)
     )
     found = hidden_of(file, graph, CPU, WINDOW)
-    np.testing.assert_allclose(found, whole, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, whole, rtol=1e-4, atol=3e-5)
     assert any("past_key" in inputs for inputs in chunks)
     streams = [inputs["stream"] for inputs in chunks if "weight_0" in inputs and "rows" not in inputs]
     assert (

@@ -142,7 +142,11 @@ def test_half_precision_gives_nearly_the_same_logits(name, tmp_path):
 
 
 def test_experts_in_one_node_are_those_in_branches(monkeypatch, tmp_path):
-    """With 8 bits, the node rounds activations whatever accuracy is asked for, as branches do at this level."""
+    """With 8 bits, the node rounds activations whatever accuracy is asked for, as branches do at this level.
+
+    The two sum in another order, so that now and then an activation is rounded the other way. How often depends on
+    the processor; what rounding as such costs is more, everywhere.
+    """
     for name, kind in (("gpt-oss", "Q8_0"), ("bailingmoe2", "Q4_0")):
         file = written(tmp_path, name, ggml_type=gguf.GGMLQuantizationType[kind])
         found = {}
@@ -155,7 +159,10 @@ def test_experts_in_one_node_are_those_in_branches(monkeypatch, tmp_path):
             operators = {node.op_type for node in onnx.load(str(folder / MODEL_FILE)).graph.node}
             assert ("QMoE" in operators) == one_node
             found[one_node] = decoded(folder)
-        np.testing.assert_allclose(found[True], found[False], rtol=0, atol=1e-3)
+        apart = np.abs(found[True] - found[False])
+        rounding = np.abs(found[False] - layered(file)[PROMPT - 1 :])
+        assert np.median(apart) < 1e-3 * np.median(rounding)
+        assert apart.max() < 0.1 * rounding.max()
 
 
 @pytest.mark.parametrize("name", ["llama4", "nemotron_h_moe", "step35"])
