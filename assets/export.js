@@ -7,19 +7,32 @@
   const SVG = "image/svg+xml";
 
   const plotOnScreen = () => document.querySelector(".shows-graph #graph .js-plotly-plot");
-  const slug = () => window.location.pathname.replace(/^\/+|\/+$/g, "").toLowerCase() || "overview";
+  const onScreen = () => document.documentElement.getAttribute("data-bs-theme");
 
-  function theme() {
-    return chosen.theme === "screen" ? document.documentElement.getAttribute("data-bs-theme") : chosen.theme;
+  /* What is exported, read once at the click: while pictures are drawn, the page may go on to another selection. */
+  function whatIsShown() {
+    const plot = plotOnScreen();
+    return {
+      slug: window.location.pathname.replace(/^\/+|\/+$/g, "").toLowerCase() || "overview",
+      search: window.location.search,
+      theme: chosen.theme === "screen" ? onScreen() : chosen.theme,
+      layout: chosen.layout,
+      zoom: plot ? zoomOf(plot.layout) : {},
+      box: plot ? plot.getBoundingClientRect() : null,
+    };
   }
 
-  function address(path, more) {
-    const params = new URLSearchParams(window.location.search);
-    Object.entries(Object.assign({ theme: theme() }, more)).forEach(([key, value]) => params.set(key, value));
-    return "/export/" + path + "?" + params;
+  function zoomOf(layout) {
+    const zoomed = (axis) => axis && axis.range && axis.autorange !== true;
+    const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key) && zoomed(layout[key]));
+    return Object.fromEntries(axes.map((key) => [key, layout[key].range.slice()]));
   }
 
-  const ask = (path, more, options) => window.said.ask(address(path, more), options);
+  function ask(shown, path, more, options) {
+    const params = new URLSearchParams(shown.search);
+    Object.entries(Object.assign({ theme: shown.theme }, more)).forEach(([key, value]) => params.set(key, value));
+    return window.said.ask("/export/" + path + "?" + params, options);
+  }
 
   /* Hand the browser a file; return what to say about it. */
   function save(blob, name) {
@@ -36,23 +49,17 @@
     return save(await answer.blob(), name);
   }
 
-  /* Keep the screen's zoom in the picture. */
-  function keepZoom(layout) {
-    const shown = plotOnScreen().layout;
-    Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key)).forEach((key) => {
-      if (shown[key] && shown[key].range && shown[key].autorange !== true) {
-        layout[key] = Object.assign({}, layout[key], { range: shown[key].range.slice(), autorange: false });
-      }
+  /* The view's figure with its size and the screen's zoom; at scale 1, a slide's is 1280 pixels wide. */
+  async function pictureOf(shown) {
+    const layout = shown.layout === "slide" ? "slide" : "body";
+    const [picture] = await (await ask(shown, "picture/" + shown.slug, { layout: layout })).json();
+    const axes = picture.figure.layout;
+    Object.entries(shown.zoom).filter(([key]) => key in axes).forEach(([key, range]) => {
+      axes[key] = Object.assign({}, axes[key], { range: range, autorange: false });
     });
-  }
-
-  /* The view's figure with its size; at scale 1, a slide's is 1280 pixels wide. */
-  async function pictureOnScreen() {
-    const [picture] = await (await ask("picture/" + slug(), { layout: chosen.layout === "slide" ? "slide" : "body" })).json();
-    keepZoom(picture.figure.layout);
-    if (chosen.layout !== "slide") {
-      const box = plotOnScreen().getBoundingClientRect();
-      Object.assign(picture, { width: Math.round(box.width), height: Math.round(box.height), scale: 1 });
+    if (shown.layout !== "slide") {
+      const size = { width: Math.round(shown.box.width), height: Math.round(shown.box.height), scale: 1 };
+      Object.assign(picture, size);
     }
     return picture;
   }
@@ -82,43 +89,43 @@
     return new XMLSerializer().serializeToString(svg);
   }
 
-  async function savePicture(format, times) {
-    const picture = await pictureOnScreen();
+  async function savePicture(shown, format, times) {
+    const picture = await pictureOf(shown);
     return save(await toBlob(picture, format, times), picture.filename + (times > 1 ? "@" + times + "x" : "") + "." + format);
   }
 
   /* The server makes the PDF of the drawing: text stays text, and lines stay lines. */
-  async function savePdf() {
-    const picture = await pictureOnScreen();
+  async function savePdf(shown) {
+    const picture = await pictureOf(shown);
     const body = new FormData();
     body.append(picture.slug, await toBlob(picture, "svg", 1), picture.slug + ".svg");
-    return saveAnswer(await ask("picture.pdf", {}, { method: "POST", body: body }));
+    return saveAnswer(await ask(shown, "picture.pdf", {}, { method: "POST", body: body }));
   }
 
   /* A button may name a frame; else it is the view's. */
-  async function saveData(button, form) {
-    return saveAnswer(await ask("data/" + (button.dataset.frame || slug()) + "." + form));
+  async function saveData(shown, button, form) {
+    return saveAnswer(await ask(shown, "data/" + (button.dataset.frame || shown.slug) + "." + form));
   }
 
   /* Browsers allow writing to the clipboard only during the click, so pass it a promise. */
-  async function copyPicture() {
+  async function copyPicture(shown) {
     if (!navigator.clipboard || !window.ClipboardItem) throw new Error("This browser does not allow copying pictures");
-    const blob = pictureOnScreen().then((picture) => toBlob(picture, "png", 2));
+    const blob = pictureOf(shown).then((picture) => toBlob(picture, "png", 2));
     await navigator.clipboard.write([new window.ClipboardItem({ "image/png": blob })]);
     return "Copied the picture";
   }
 
-  async function saveTogether(form, more) {
+  async function saveTogether(shown, form, more) {
     const layout = form === "zip" ? "slide" : "body";
     const format = form === "pdf" ? "svg" : "png";
-    const pictures = await (await ask("pictures", { layout: layout })).json();
+    const pictures = await (await ask(shown, "pictures", { layout: layout })).json();
     const body = new FormData();
     for (const [index, picture] of pictures.entries()) {
       window.said.during(`Drawing the slides: ${index + 1} of ${pictures.length}`);
       body.append(picture.slug, await toBlob(picture, format, form === "pptx" ? 1.5 : 1), picture.slug + "." + format);
     }
     window.said.during("Putting the file together…");
-    return saveAnswer(await ask("comparison." + form, more, { method: "POST", body: body }));
+    return saveAnswer(await ask(shown, "comparison." + form, more, { method: "POST", body: body }));
   }
 
   const PICTURE = "Drawing the picture…";
@@ -126,20 +133,20 @@
   const SLIDES = "Drawing the slides…";
   /* By key: what to say at once, and what to do; it returns what to say at the end. */
   const ACTIONS = {
-    "png-1": [PICTURE, () => savePicture("png", 1)],
-    "png-2": [PICTURE, () => savePicture("png", 2)],
-    "png-4": [PICTURE, () => savePicture("png", 4)],
-    svg: [PICTURE, () => savePicture("svg", 1)],
+    "png-1": [PICTURE, (shown) => savePicture(shown, "png", 1)],
+    "png-2": [PICTURE, (shown) => savePicture(shown, "png", 2)],
+    "png-4": [PICTURE, (shown) => savePicture(shown, "png", 4)],
+    svg: [PICTURE, (shown) => savePicture(shown, "svg", 1)],
     pdf: [PICTURE, savePdf],
     copy: [PICTURE, copyPicture],
-    csv: [DATA, (button) => saveData(button, "csv")],
-    parquet: [DATA, (button) => saveData(button, "parquet")],
-    pptx: [SLIDES, () => saveTogether("pptx", {})],
-    "pptx-editable": [SLIDES, () => saveTogether("pptx", { editable: "1" })],
-    "pdf-slides": [SLIDES, () => saveTogether("pdf", {})],
-    zip: [SLIDES, () => saveTogether("zip", {})],
-    html: ["Drawing all views…", async () => saveAnswer(await ask("report.html"))],
-    md: ["Writing the report…", async () => saveAnswer(await ask("report.md"))],
+    csv: [DATA, (shown, button) => saveData(shown, button, "csv")],
+    parquet: [DATA, (shown, button) => saveData(shown, button, "parquet")],
+    pptx: [SLIDES, (shown) => saveTogether(shown, "pptx", {})],
+    "pptx-editable": [SLIDES, (shown) => saveTogether(shown, "pptx", { editable: "1" })],
+    "pdf-slides": [SLIDES, (shown) => saveTogether(shown, "pdf", {})],
+    zip: [SLIDES, (shown) => saveTogether(shown, "zip", {})],
+    html: ["Drawing all views…", async (shown) => saveAnswer(await ask(shown, "report.html"))],
+    md: ["Writing the report…", async (shown) => saveAnswer(await ask(shown, "report.md"))],
   };
   let running = false;
 
@@ -155,7 +162,7 @@
     mark(button, true);
     window.said.during(announced);
     try {
-      window.said.end(await make(button));
+      window.said.end(await make(whatIsShown(), button));
     } catch (error) {
       window.said.end("The export failed: " + (error.message || error), true);
     }
