@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -19,6 +21,17 @@ MOST_DROPPED = 4_000_000_000
 _PLACES = {MANIFEST_NAME, *(file.place for file in FRAMES)}
 _TOKEN_FILE = re.compile(r"[\w+-][\w+. -]*\.parquet")
 _COPIED = 1 << 20
+#: What reading a damaged ZIP raises, or one that is encrypted or packed in an unknown way.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+)
 
 
 class Opening:
@@ -59,16 +72,19 @@ class Opening:
             files: paths as the browser tells them, and contents: files of a results folder, or one ZIP of them.
 
         Raises:
-            LocalError: they are no results folder, or too large.
+            LocalError: they are no results folder, damaged or too large, or the disk does not take them.
 
         """
-        kept = tempfile.TemporaryDirectory(prefix="dropped-results-", ignore_cleanup_errors=True)
         try:
-            title = _write(files, Path(kept.name))
-            name = self._add(Path(kept.name) / title)
-        except BaseException:
-            kept.cleanup()
-            raise
+            kept = tempfile.TemporaryDirectory(prefix="dropped-results-", ignore_cleanup_errors=True)
+            try:
+                title = _write(files, Path(kept.name))
+                name = self._add(Path(kept.name) / title)
+            except BaseException:
+                kept.cleanup()
+                raise
+        except OSError as error:
+            raise not_kept(error) from error
         self._kept.append(kept)
         return name
 
@@ -84,6 +100,11 @@ class Opening:
             raise LocalError(str(error)) from error
 
 
+def not_kept(error: OSError) -> LocalError:
+    """Return what to say if the disk does not take dropped files."""
+    return LocalError(f"the files cannot be kept: {error.strerror or error}", 507)
+
+
 def _write(files: Iterable[tuple[str, IO[bytes]]], target: Path) -> str:
     """Write the files that belong to a results folder into one below `target`, and return its name."""
     title, left = "", MOST_DROPPED
@@ -96,7 +117,7 @@ def _write(files: Iterable[tuple[str, IO[bytes]]], target: Path) -> str:
             raise LocalError(f"{place} is there twice; drop one results folder at a time")
         seen.add(place)
         title = title or _title(name, place)
-        left -= _copy(stream, target / title / place, left)
+        left -= _copy(_chunks(name, stream), target / title / place, left)
     if MANIFEST_NAME not in seen:
         raise LocalError(f"the files hold no {MANIFEST_NAME}; drop a whole results folder, or a ZIP of one")
     return title
@@ -112,7 +133,7 @@ def _unpacked(files: Iterable[tuple[str, IO[bytes]]]) -> Iterator[tuple[str, IO[
                 for member in archive.infolist():
                     with archive.open(member) as unpacked:
                         yield f"{PurePosixPath(name).stem}/{member.filename}", unpacked
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        except _UNREADABLE as error:
             raise LocalError(f"{name[:200]}: is not a readable ZIP: {error}") from error
 
 
@@ -134,11 +155,19 @@ def _title(name: str, place: str) -> str:
     return plain or "dropped"
 
 
-def _copy(source: IO[bytes], target: Path, most: int) -> int:
+def _chunks(name: str, source: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while chunk := source.read(_COPIED):
+            yield chunk
+    except _UNREADABLE as error:
+        raise LocalError(f"{name[:200]}: cannot be read: {error}") from error
+
+
+def _copy(chunks: Iterable[bytes], target: Path, most: int) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     n_bytes = 0
     with target.open("xb") as file:
-        while chunk := source.read(_COPIED):
+        for chunk in chunks:
             n_bytes += len(chunk)
             if n_bytes > most:
                 raise LocalError(f"the files are larger than {MOST_DROPPED // 10**9} GB", 413)

@@ -16,7 +16,7 @@ from dashboard.local import LocalError
 from dashboard.local.access import Access, json_of
 from dashboard.local.browsing import listing
 from dashboard.local.command import PRINTING, arguments_of, shown
-from dashboard.local.opening import MOST_DROPPED, Opening
+from dashboard.local.opening import MOST_DROPPED, Opening, not_kept
 from dashboard.local.options import Option, Options, is_installed
 from dashboard.local.runner import Runner
 from dashboard.results.library import Library
@@ -122,7 +122,10 @@ def _files() -> list[tuple[str, IO[bytes]]]:
         raise LocalError("files are expected", 415)
     request.max_content_length = MOST_DROPPED
     request.max_form_parts = _MOST_DROPPED_FILES
-    return [(name, file.stream) for name, file in request.files.items(multi=True)]
+    try:  # large ones are put on the disk while they are received
+        return [(name, file.stream) for name, file in request.files.items(multi=True)]
+    except OSError as error:
+        raise not_kept(error) from error
 
 
 def _add(server: Flask, name: str, answer: Callable[[], Response]) -> None:
