@@ -44,16 +44,22 @@ class Library:
 
         """
         resolved = folder.resolve()
-        known = {path.resolve(): name for name, path in self._folders.items()}
-        if resolved in known:
-            return known[resolved]
+        if known := self._known(resolved):
+            return known
         with suppress(EmptyRunError):
             Results.open(folder)
         names = [resolved.name, f"{resolved.parent.name}/{resolved.name}", str(resolved)]
         with self._lock:
+            if known := self._known(resolved):  # added by another request while this one opened it
+                return known
             name = next(name for name in names if name and name not in self._folders)
             self._folders[name] = folder
         return name
+
+    def _known(self, resolved: Path) -> str:
+        """Return the name under which a folder is served; empty if it is not."""
+        folders = list(self._folders.items())  # another request may be adding one
+        return next((name for name, path in folders if path.resolve() == resolved), "")
 
     def version(self, name: str) -> str:
         """Return a string that changes when a file of the folder changes."""

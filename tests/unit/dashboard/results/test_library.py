@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +13,7 @@ from results_factory import make_results
 
 from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.library import Library
+from dashboard.results.results import Results
 from dashboard.results.selection import Selection
 from dashboard.shell.callbacks import screen
 from evaluator.results.files import MANIFEST_NAME
@@ -48,6 +51,23 @@ def test_a_folder_is_added_under_a_name_of_its_own(tmp_path: Path) -> None:
     rewrite(begun, ended=None)
     assert library.add(begun) == "begun", "its run has measured nothing yet"
     assert library.names == ["a", *names, "begun"]
+
+
+def test_a_folder_that_requests_add_at_once_is_served_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, folder, n_requests = Library([make(tmp_path / "a")]), make(tmp_path / "b"), 5
+    all_open, opened = threading.Barrier(n_requests), Results.open
+
+    def open_at_once(folder: Path) -> Results:
+        results = opened(folder)
+        all_open.wait()
+        return results
+
+    monkeypatch.setattr(Results, "open", open_at_once)
+    with ThreadPoolExecutor(n_requests) as requests:
+        assert list(requests.map(library.add, [folder] * n_requests)) == ["b"] * n_requests
+    assert library.names == ["a", "b"]
 
 
 def test_opened_once_and_again_after_a_change(tmp_path: Path) -> None:
