@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.results import Results
-from evaluator.results.files import FRAMES, MANIFEST_NAME
+from evaluator.results.files import FRAMES, MANIFEST_NAME, TOKENS
 
 _WATCHED = (MANIFEST_NAME, *(file.place for file in FRAMES))
+_SUFFIX = ".parquet"
 
 
 class Library:
@@ -63,16 +66,9 @@ class Library:
 
     def version(self, name: str) -> str:
         """Return a string that changes when a file of the folder changes."""
-        parts = []
-        for file in _WATCHED:
-            path = self.folder(name) / file
-            try:
-                stat = path.stat()
-            except OSError:
-                parts.append("-")
-            else:
-                parts.append(f"{stat.st_mtime_ns:x}.{stat.st_size:x}")
-        return "/".join(parts)
+        folder = self.folder(name)
+        parts = [_stamp((folder / file).stat) for file in _WATCHED]
+        return "/".join([*parts, _version_of_tokens(folder)])
 
     def at(self, name: str) -> Results:
         """Return a folder's results as they are on disk now.
@@ -97,6 +93,29 @@ class Library:
             return True
         except ResultsError:
             return False
+
+
+def _stamp(stat: Callable[[], os.stat_result]) -> str:
+    try:
+        found = stat()
+    except OSError:
+        return "-"
+    return f"{found.st_mtime_ns:x}.{found.st_size:x}"
+
+
+def _version_of_tokens(folder: Path) -> str:
+    """Return a string that changes when a token file comes, goes or is replaced.
+
+    The time of their folder changes too often: a run first writes each file under another name.
+    """
+    try:
+        with os.scandir(folder / TOKENS) as files:
+            stamps = sorted(
+                f"{file.name}/{_stamp(file.stat)}" for file in files if file.name.endswith(_SUFFIX)
+            )
+    except OSError:
+        return "-"
+    return hashlib.blake2b("\n".join(stamps).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

@@ -14,11 +14,12 @@ from results_factory import make_results
 from dashboard.results.folder import EmptyRunError, ResultsError
 from dashboard.results.library import Library
 from dashboard.results.results import Results
-from dashboard.results.selection import Selection
+from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.shell.callbacks import screen
 from evaluator.results.files import MANIFEST_NAME
 from evaluator.results.manifest import Failure, Manifest
 from evaluator.results.reader import read_manifest
+from evaluator.support.atomic_files import whole_file
 
 
 def make(folder: Path) -> Path:
@@ -80,6 +81,32 @@ def test_opened_once_and_again_after_a_change(tmp_path: Path) -> None:
     pl.read_parquet(path).filter(pl.col("variant_id") != "main-q8_0").write_parquet(path)
     assert library.version("a") != before
     assert library.at("a").measured.height == 1
+
+
+def test_token_files_that_arrive_later_are_noticed(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a")
+    shutil.move(folder / "tokens", tmp_path / "tokens")
+    library = Library([folder])
+    assert library.at("a").bins("main-q8_0", EVERYTHING) is None
+    versions = [library.version("a")]
+    (folder / "tokens").mkdir()
+    for path in sorted((tmp_path / "tokens").iterdir()):
+        shutil.copyfile(path, folder / "tokens" / path.name)
+        versions.append(library.version("a"))
+    assert len(set(versions)) == 4, "each file counts: the baseline's and two variants'"
+    assert library.at("a").bins("main-q8_0", EVERYTHING) is not None
+    (folder / "tokens" / "main-q8_0.parquet").write_bytes(b"damaged")
+    assert library.version("a") != versions[-1], "also in its place, which leaves the folder's time as it is"
+
+
+def test_a_token_file_is_noticed_when_it_is_whole(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a")
+    library = Library([folder])
+    opened = library.at("a")
+    with whole_file(folder / "tokens" / "main-q4_0.parquet") as partial:
+        partial.write_bytes((folder / "tokens" / "main-q8_0.parquet").read_bytes())
+        assert library.at("a") is opened
+    assert library.at("a") is not opened
 
 
 def test_what_a_click_may_ask_for_is_computed_once(tmp_path: Path) -> None:
