@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -66,8 +67,7 @@ def export(
         raise ExportError(f"{out}: cannot be accessed: {error.strerror or error}") from None
     if not fits:
         raise ExportError(f"{out}: cannot be written: its folder does not exist, or it is a folder itself")
-    whole = Results.open(folder)
-    scope = Scope(*one_model(_selection(query, whole), whole))
+    scope = _scope(query, Results.open(folder))
     remarks: list[str] = []
     if scope.frame.is_empty():
         remarks.append(f"no variant matches --select {query!r}; the file says so instead of showing charts")
@@ -86,11 +86,47 @@ def export(
     return remarks
 
 
+def _scope(query: str, whole: Results) -> Scope:
+    """Return what a query selects: of several models the one that would be shown, else the one that has all values.
+
+    Raises:
+        ExportError: the folder does not have a value, or the model does not that would be shown.
+
+    """
+    selection = _selection(query, whole)
+    part, shown = one_model(selection, whole)
+    lacking = _lacking(query, part)
+    if not lacking:
+        return Scope(part, shown)
+    fitting = [model for model in whole.models if not _lacking(query, whole.of_model(model))]
+    if len(fitting) == 1:
+        return Scope(*one_model(replace(selection, models=frozenset(fitting)), whole))
+    key, value = lacking[0]
+    having = [model for model in whole.models if value in (values(whole.of_model(model), key) or ())]
+    raise ExportError(
+        f"--select: {key}={value}: {formats.listing(part.models)} has no such {_NOUNS.get(key, key)}; "
+        f"models that have it: {formats.listing(having, _MOST_NAMED)}"
+    )
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    return parse_qsl(query.removeprefix("?"), keep_blank_values=True)
+
+
+def _lacking(query: str, results: Results) -> list[tuple[str, str]]:
+    """Return the keys and values of a query that need the folder to have them, and that it does not have."""
+    return [
+        (key, value)
+        for key, value in _pairs(query)
+        if (has := values(results, key)) is not None and value not in has
+    ]
+
+
 def _selection(query: str, results: Results) -> Selection:
     """Read a query strictly; ignoring unknown parts, as a page does, would silently export the wrong selection."""
     keys = option_keys()
     choices = {option.key: dict(option.choices) for view in registry() for option in view.options}
-    for key, value in parse_qsl(query.removeprefix("?"), keep_blank_values=True):
+    for key, value in _pairs(query):
         pair = urlencode({key: value})
         if key in choices and value not in choices[key]:
             raise ExportError(f"--select: {key}={value}: must be one of {', '.join(choices[key])}")
@@ -98,9 +134,8 @@ def _selection(query: str, results: Results) -> Selection:
             raise ExportError(f"--select: {key}={value} is not part of any dashboard link")
         if problem := problems(Selection.from_query(pair, keys)).get(key):
             raise ExportError(f"--select: {key}={value}: {problem}")
-        in_folder = values(results, key)
-        if in_folder is not None and value not in in_folder:
-            raise ExportError(f"--select: {key}={value}: {_instead(key, value, in_folder)}")
+    for key, value in _lacking(query, results):
+        raise ExportError(f"--select: {key}={value}: {_instead(key, value, values(results, key) or ())}")
     return Selection.from_query(query, keys)
 
 

@@ -10,7 +10,9 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import polars as pl
 import pytest
+from many_models import make_models
 from pptx import Presentation
 
 from dashboard.export.command import ExportError, export
@@ -134,3 +136,62 @@ def test_a_wrong_request_is_one_line_and_status_2(three_methods: Path, tmp_path:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "a.gif" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Alpha, which is shown by default, with Q2_K and Q8_0, and Beta with Q4_0 and Q8_0."""
+    folder = tmp_path_factory.mktemp("models") / "two"
+    make_models(folder, ("Alpha", "Beta"), methods=("main",), windows=2)
+    path = folder / "variants.parquet"
+    ends = {"Alpha": ("q2_k", "q8_0"), "Beta": ("q4_0", "q8_0")}
+    kept = [f"{model}-main-{end}" for model, both in ends.items() for end in both]
+    frame = pl.read_parquet(path)
+    frame.filter(pl.col("is_baseline") | pl.col("variant_id").is_in(kept)).write_parquet(path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("query", "model", "filters"),
+    [
+        ("quant=Q8_0", "Alpha", "type Q8_0"),
+        ("quant=Q4_0", "Beta", "type Q4_0"),
+        ("quant=Q4_0&quant=Q8_0", "Beta", "Q4_0"),
+        ("a=Beta-main-q4_0", "Beta", "none"),
+    ],
+)
+def test_command_takes_the_model_that_has_what_is_selected(
+    two_models: Path, tmp_path: Path, query: str, model: str, filters: str
+) -> None:
+    assert export(two_models, tmp_path / "a.md", query) == []
+    rows = (tmp_path / "a.md").read_text().replace("\\_", "_").splitlines()
+    assert f"| Model | {model} |" in rows
+    assert filters in next(row for row in rows if row.startswith("| Filters |"))
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("model=Alpha&quant=Q4_0", "quant=Q4_0: Alpha has no such quant type; models that have it: Beta"),
+        ("quant=Q2_K&quant=Q4_0", "quant=Q4_0: Alpha has no such quant type; models that have it: Beta"),
+        (
+            "pick=Alpha-main-q2_k&quant=Q4_0",
+            "quant=Q4_0: Alpha has no such quant type; models that have it: Beta",
+        ),
+        (
+            "model=Beta&a=Alpha-main-q2_k",
+            "a=Alpha-main-q2_k: Beta has no such variant; models that have it: Alpha",
+        ),
+    ],
+)
+def test_command_refuses_what_the_shown_model_does_not_have(
+    two_models: Path, tmp_path: Path, query: str, says: str
+) -> None:
+    with pytest.raises(ExportError, match="--select: " + re.escape(says)):
+        export(two_models, tmp_path / "a.md", query)
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_takes_values_of_any_of_several_models(two_models: Path, tmp_path: Path) -> None:
+    assert export(two_models, tmp_path / "a.md", "model=Beta&model=Alpha&quant=Q2_K&quant=Q4_0") == []
+    assert "| Selected | 2 of 4 variants |" in (tmp_path / "a.md").read_text()
