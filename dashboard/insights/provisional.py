@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import polars as pl
+
 from dashboard.insights.faults import sound
 from dashboard.results.results import Results
 from dashboard.results.rows import Row, one_place
@@ -21,23 +23,26 @@ def provisional(scope: Scope) -> str:
 
 
 def doubts(scope: Scope, rows: Sequence[Row]) -> list[str]:
-    """Return the reasons why answers about `rows` are provisional: the run, the sample, single variants.
+    """Return the reasons why answers about `rows`, all of one model, are provisional: the run, the sample, variants.
 
     Errors too wide for a rule are reported with each recommendation.
     """
     if not rows:
         return []
-    reasons = [_unfinished(scope.results), _small(rows), _shorter(scope, rows)]
+    reasons = [_unfinished(scope.results, rows[0]["model"]), _small(rows), _shorter(scope, rows)]
     return [reason for reason in reasons if reason]
 
 
-def _unfinished(results: Results) -> str:
-    manifest, measured = results.manifest, results.measured.height
-    planned = manifest.n_planned or 0
+def _unfinished(results: Results, model: str) -> str:
+    """Say if variants of a model are still to come or missing; of all models if it has no manifest of its own."""
+    manifest, measured = results.manifest, results.measured
+    if own := next((run for run in manifest.each if run.model == model), None):
+        manifest, measured = own, measured.filter(pl.col("model") == model)
+    planned, n_measured = manifest.n_planned or 0, measured.height
     if manifest.ended is None:
-        of_planned = f": {measured} of {planned} variants measured" if planned else ""
+        of_planned = f": {n_measured} of {planned} variants measured" if planned else ""
         return f"the run is not finished{of_planned}"
-    missing = planned - measured - len(manifest.failures)
+    missing = planned - n_measured - len(manifest.failures)
     return f"{missing} of {planned} planned variants are missing" if missing > 0 else ""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from engine_rows import add_memory
+from many_models import make_models
 from results_factory import make_results
 
 from dashboard.export.findings import findings
@@ -17,6 +18,8 @@ from dashboard.results.scope import Scope
 from dashboard.results.selection import EVERYTHING, Selection
 from dashboard.views import home
 from evaluator.results.files import MANIFEST_NAME
+from evaluator.results.manifest import joined
+from evaluator.results.reader import read_manifest
 
 
 def limited(**options: str) -> Selection:
@@ -155,6 +158,30 @@ def test_half_a_run_is_provisional(tmp_path: Path) -> None:
     make_results(tmp_path, methods=("main",))
     _change_manifest(tmp_path, ended=None, n_planned=14)
     _is_provisional(Results.open(tmp_path), EVERYTHING, "the run is not finished: 7 of 14 variants measured")
+
+
+@pytest.mark.parametrize("first", ["Done", "Begun"])
+def test_of_several_models_the_run_of_the_one_that_is_answered_about_counts(
+    tmp_path: Path, first: str
+) -> None:
+    """Begun has 7 of 20 files, in a folder of 14 files."""
+    make_models(tmp_path, ("Begun", "Done"), methods=("main",))
+    manifest = read_manifest(tmp_path)
+    runs = {
+        "Begun": manifest.model_copy(update={"model": "Begun", "ended": None, "n_planned": 20}),
+        "Done": manifest.model_copy(update={"model": "Done", "n_planned": 7}),
+    }
+    both = [runs.pop(first), *runs.values()]
+    (tmp_path / MANIFEST_NAME).write_text(joined(both).model_dump_json())
+    results = Results.open(tmp_path)
+    begun, done = (
+        results.measured.filter(pl.col("model") == model)["variant_id"].to_list()
+        for model in ("Begun", "Done")
+    )
+    unfinished = "the run is not finished: 7 of 20 variants measured"
+    for ids, reasons in (([*begun, *done[:3]], [unfinished]), ([*done, *begun[:3]], [])):
+        selection = Selection.of(["Begun", "Done"], only=ids)
+        assert Answers.of(Scope(results, selection)).doubts == reasons
 
 
 def test_variants_that_are_missing_at_the_end_are_provisional(tmp_path: Path) -> None:
