@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+
+import polars as pl
 
 from dashboard.insights.notices import by_model
 from dashboard.insights.picks import names
@@ -12,6 +13,7 @@ from dashboard.shell import filters
 from dashboard.shell.measured import dates, measured_on, tokens_in_words
 from dashboard.shell.naming import model_name
 from dashboard.style import formats
+from evaluator.results.manifest import Manifest
 
 
 def texts_and_tokens(scope: Scope) -> str:
@@ -29,10 +31,9 @@ def filters_in_words(scope: Scope) -> str:
 
 def footer(scope: Scope) -> str:
     """Return results, model, revision, texts, tokens, device, date and filters in one line."""
-    manifest = scope.results.manifest
     parts = [f"results “{scope.results.folder.resolve().name}”", model_name(scope)]
-    if manifest.git_revision:
-        parts.append(f"revision {manifest.git_revision[:10]}")
+    if revision := _by_model(scope, lambda run: [(run.git_revision or "")[:10]]):
+        parts.append(f"revision {revision}")
     parts.append(texts_and_tokens(scope))
     named = {"filters": filters_in_words(scope), "picked": names(scope)}
     return " · ".join([*parts, *(f"{what}: {text}" for what, text in named.items() if text)])
@@ -40,30 +41,52 @@ def footer(scope: Scope) -> str:
 
 def facts(scope: Scope) -> Mapping[str, str]:
     """Return the provenance as a table's rows: name and text."""
-    manifest = scope.results.manifest
-    protocol = manifest.protocol
-    base: Mapping[str, Any] = scope.results.baseline
-    texts = [f"{text.domain}: {text.name}, sha256 {text.sha256[:12]}" for text in manifest.texts]
-    windows = f"windows of {protocol.context}, scored from {protocol.first_scored} on"
-    versions = [f"{name} {version}" for name, version in sorted(manifest.packages.items())]
     rows = {
         "Results": scope.results.folder.resolve().name,
         "Model": model_name(scope),
-        "Baseline": f"{base['quant']}, sha256 {str(base['sha256'])[:12]}",
-        "Texts": "; ".join(texts),
-        "Scored": f"{tokens_in_words(scope)}, {windows}",
+        "Baseline": _by_model(scope, lambda run: [_baseline(scope, run)]),
+        "Texts": _by_model(scope, _texts),
+        "Scored": f"{tokens_in_words(scope)}, {_by_model(scope, _windows)}",
         "Selected": f"{scope.frame.height} of {scope.results.measured.height} variants",
         "Filters": filters_in_words(scope) or "none",
         "Picked": names(scope) or "none",
-        "Machine": f"{measured_on(scope)}, {manifest.threads} threads, {manifest.provider}",
+        "Machine": f"{measured_on(scope)}, {_by_model(scope, _settings)}",
         "Measured": formats.listing([f"{run.started:%Y-%m-%d %H:%M} UTC" for run in scope.runs]),
-        "Revision": manifest.git_revision or "not recorded",
-        "Packages": ", ".join(versions),
+        "Revision": _by_model(scope, lambda run: [run.git_revision or "not recorded"]),
+        "Packages": _by_model(scope, _packages, ", "),
     }
     if scope.in_engine:
         rows["Speed and memory"] = f"measured{scope.in_engine}"
     said = {
-        "Notes of the run": by_model(scope, lambda run: run.notices),
-        "About the files": by_model(scope, lambda run: filter(None, [run.baseline_note])),
+        "Notes of the run": _by_model(scope, lambda run: run.notices),
+        "About the files": _by_model(scope, lambda run: [run.baseline_note or ""]),
     }
-    return rows | {name: "; ".join(map("".join, told)) for name, told in said.items() if told}
+    return rows | {name: text for name, text in said.items() if text}
+
+
+def _by_model(scope: Scope, said: Callable[[Manifest], Iterable[str]], separator: str = "; ") -> str:
+    """Return what the runs of the selected models say, with the models' names where they differ."""
+    told = by_model(scope, lambda run: filter(None, said(run)))
+    return separator.join(map("".join, told))
+
+
+def _baseline(scope: Scope, run: Manifest) -> str:
+    rows = scope.results.variants.filter(pl.col("variant_id") == run.baseline_id)
+    base = rows.row(0, named=True) if rows.height else scope.results.baseline
+    return f"{base['quant']}, sha256 {str(base['sha256'])[:12]}"
+
+
+def _texts(run: Manifest) -> list[str]:
+    return [f"{text.domain}: {text.name}, sha256 {text.sha256[:12]}" for text in run.texts]
+
+
+def _windows(run: Manifest) -> list[str]:
+    return [f"windows of {run.protocol.context}, scored from {run.protocol.first_scored} on"]
+
+
+def _settings(run: Manifest) -> list[str]:
+    return [f"{run.threads} threads, {run.provider}"]
+
+
+def _packages(run: Manifest) -> list[str]:
+    return [f"{name} {version}" for name, version in sorted(run.packages.items())]

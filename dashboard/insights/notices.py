@@ -21,7 +21,7 @@ def by_model(scope: Scope, said: Callable[[Manifest], Iterable[str]]) -> list[tu
     runs = scope.runs
     models: dict[str, list[str]] = {}
     for run in runs:
-        for text in said(run):
+        for text in dict.fromkeys(said(run)):
             models.setdefault(text, []).append(run.model)
     return [
         ("" if len(names) == len(runs) else f"{formats.listing(names)}: ", text)

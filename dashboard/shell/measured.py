@@ -15,9 +15,12 @@ def provenance(scope: Scope) -> str:
 
 
 def measured_on(scope: Scope) -> str:
-    """Return the names of the selected variants' devices."""
-    names = sorted(set(scope.frame["device"].to_list())) or [""]
-    return formats.listing([formats.device(scope.results.manifest, name) for name in names])
+    """Return the names of the selected variants' devices, in the machines of their models' runs."""
+    runs = {run.model: run for run in scope.runs}
+    places = sorted(set(scope.frame.select("device", "model").iter_rows())) or [("", "")]
+    manifest = scope.results.manifest
+    names = [formats.device(runs.get(model, manifest), device) for device, model in places]
+    return formats.listing(list(dict.fromkeys(names)))
 
 
 def dates(scope: Scope) -> str:
