@@ -14,7 +14,7 @@ from evaluator.models.gguf.split import is_part
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import identifier, model_name, quant_label, sibling_identifier, told_apart
 from evaluator.models.sources.digests import remembered_sha256
-from evaluator.models.sources.hub import Report
+from evaluator.models.sources.hub_source import Report
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one, resolve_source, sha256_of_all
 from evaluator.models.tokenizers.scheme import scheme_name, with_named_scheme, with_scheme_of

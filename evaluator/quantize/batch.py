@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemaining
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name
 from evaluator.models.sources.digests import remembered_sha256
-from evaluator.models.sources.hub import Report, silent
+from evaluator.models.sources.hub_source import Report, silent
 from evaluator.quantize.dynamic import ErrorBook, check_target, most_bytes, share_out
 from evaluator.quantize.guidance import Guidance
 from evaluator.quantize.imatrix import ImportanceMatrix

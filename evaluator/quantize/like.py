@@ -11,9 +11,10 @@ from evaluator.models.gguf.reader import GGUFFile
 from evaluator.models.gguf.split import SplitGGUF
 from evaluator.models.model_file import ModelFile, TensorInfo
 from evaluator.models.naming import quant_label
-from evaluator.models.sources.hub import PREFIX as HUB_PREFIX
-from evaluator.models.sources.hub import Hub, HubSource, Report, silent
+from evaluator.models.sources.hub import Hub
 from evaluator.models.sources.hub_header import open_hub_header
+from evaluator.models.sources.hub_source import PREFIX as HUB_PREFIX
+from evaluator.models.sources.hub_source import HubSource, Report, silent
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
 from evaluator.quantize.ggml import QUANTIZABLE

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluator.models.model_file import ModelFile
-from evaluator.models.sources.hub import Hub, HubSource, Report
+from evaluator.models.sources.hub import Hub
+from evaluator.models.sources.hub_source import HubSource, Report
 from evaluator.support.errors import RequestError
 from evaluator.support.paths import exists, readable, typed_path
 from evaluator.texts.chat import control_tokens, render_chats

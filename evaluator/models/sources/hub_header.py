@@ -13,7 +13,8 @@ from huggingface_hub.utils._http import get_session, hf_raise_for_status
 from evaluator.models.gguf.reader import GGUFFile, IncompleteHeaderError, open_gguf, read_gguf
 from evaluator.models.gguf.split import first_part, is_part, join_parts
 from evaluator.models.model_file import ModelFile
-from evaluator.models.sources.hub import Hub, HubSource, Listing, Report, chosen_files, explained, silent
+from evaluator.models.sources.hub import Hub, Listing, explained
+from evaluator.models.sources.hub_source import HubSource, Report, chosen_files, silent
 from evaluator.support.errors import RequestError
 from evaluator.support.units import MEGABYTE
 

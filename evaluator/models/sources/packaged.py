@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.models.sources.hub import Report
+from evaluator.models.sources.hub_source import Report
 from evaluator.support.atomic_files import scratch_beside, whole_file
 from evaluator.support.cache import cache_folder
 from evaluator.support.errors import RequestError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evaluator.models.model_file import ModelFile
 from evaluator.models.sources.digests import remembered_sha256
-from evaluator.models.sources.hub import PREFIX
+from evaluator.models.sources.hub_source import PREFIX
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.packaged import PACKAGED_MODELS
 from evaluator.models.sources.resolve import resolve_one, sha256_of_all

@@ -20,7 +20,8 @@ from evaluator.models.sources.companions import (
     nothing_left,
     skipped_line,
 )
-from evaluator.models.sources.hub import PREFIX, Hub, HubSource, Report, silent
+from evaluator.models.sources.hub import Hub
+from evaluator.models.sources.hub_source import PREFIX, HubSource, Report, silent
 from evaluator.models.sources.packaged import PACKAGED_MODELS
 from evaluator.support.errors import RequestError
 from evaluator.support.paths import NOT_UTF8, accessing, is_utf8, typed_path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evaluator.models.sources.hub import HubSource
+from evaluator.models.sources.hub_source import HubSource
 from evaluator.planning.config import VariantSource, comparison_from, ready_made, requested
 from evaluator.support.errors import RequestError
 

@@ -12,7 +12,8 @@ from hub_server import hub_server
 from tiny_models import write_tiny_llama
 
 from evaluator.models.sources.companions import companions_by_name
-from evaluator.models.sources.hub import Hub, HubSource, chosen_files
+from evaluator.models.sources.hub import Hub
+from evaluator.models.sources.hub_source import HubSource, chosen_files
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_source
 from evaluator.planning.config import Comparison

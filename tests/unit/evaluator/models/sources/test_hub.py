@@ -14,7 +14,8 @@ from hub_server import hub_server
 from tiny_checkpoints import random_model, save_checkpoint
 
 from evaluator.models.naming import model_name
-from evaluator.models.sources.hub import Hub, HubSource, chosen_files
+from evaluator.models.sources.hub import Hub
+from evaluator.models.sources.hub_source import HubSource, chosen_files
 from evaluator.models.sources.open_model import open_model
 from evaluator.support.errors import RequestError
 

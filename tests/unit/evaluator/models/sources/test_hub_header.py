@@ -10,8 +10,9 @@ from hub_server import hub_server
 from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.naming import quant_label
 from evaluator.models.sources import hub_header
-from evaluator.models.sources.hub import Hub, HubSource
+from evaluator.models.sources.hub import Hub
 from evaluator.models.sources.hub_header import open_hub_header
+from evaluator.models.sources.hub_source import HubSource
 from evaluator.support.errors import RequestError, SourceError
 
 REPO, NAME = "someone/Tiny-GGUF", "Tiny-UD-Q4_K_XL.gguf"
