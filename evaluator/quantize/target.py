@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from evaluator.models.gguf.writer import header_bytes
 from evaluator.models.model_file import ModelFile
+from evaluator.models.sources.hub import Hub
+from evaluator.models.sources.hub_source import PREFIX as HUB_PREFIX
+from evaluator.models.sources.hub_source import HubSource, Report, silent
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
 from evaluator.quantize.recipe import Choice, choices
@@ -57,7 +60,7 @@ class Target:
         """
         if self.bits is not None:
             return int(source.n_params * self.bits / 8)
-        n_bytes = int((self.gigabytes or 0) * GIGABYTE) if self.file is None else self._size_of_file()
+        n_bytes = round((self.with_size().gigabytes or 0) * GIGABYTE)
         left = n_bytes - header_bytes(source) - _ADDED_METADATA
         if left <= 0:
             raise RequestError(
@@ -65,11 +68,26 @@ class Target:
             )
         return left
 
-    def _size_of_file(self) -> int:
+    def with_size(self, report: Report = silent, hub: Hub | None = None) -> Target:
+        """Return this target with the size of its file in place of the file; one on the hub is not downloaded.
+
+        Args:
+            report: called with a line about each request.
+            hub: the hub to ask.
+
+        Raises:
+            RequestError: the file cannot be read, or SRC names none or several.
+        """
+        if self.file is None:
+            return self
         try:
-            return open_model(resolve_one(self.file or "")).size_bytes
-        except SourceError as error:
+            if self.file.startswith(HUB_PREFIX):
+                n_bytes = (hub or Hub()).size_bytes(HubSource.parse(self.file), report)
+            else:
+                n_bytes = open_model(resolve_one(self.file, report)).size_bytes
+        except (RequestError, SourceError) as error:
             raise RequestError(f"--target-file {error}") from error
+        return Target(gigabytes=n_bytes / GIGABYTE)
 
 
 def choice_for(

@@ -64,21 +64,48 @@ class Hub:
         listing, reached = self.listing(source)
         if not reached:
             report(f"{source}: the hub cannot be reached; using the last known state of the repository")
-        if source.pattern is None and CONFIG in listing.sizes and {SINGLE, INDEX} & listing.sizes.keys():
+        if _is_checkpoint(source, listing):
             return [self._checkpoint(source, listing, report, reached=reached)]
         names = chosen_files(source, listing.sizes, skip)
         paths = self.fetch(source, listing, names, report, reached=reached)
         return list(dict.fromkeys(first_part(paths[name]) for name in names))
 
     def _checkpoint(self, source: HubSource, listing: Listing, report: Report, *, reached: bool) -> Path:
-        """Return the local folder of a checkpoint; a single weight file is preferred to several with an index."""
-        if SINGLE in listing.sizes:
-            weights = [SINGLE]
-        else:
-            index = self.fetch(source, listing, [INDEX], report, reached=reached)[INDEX]
-            weights = _indexed(source, index, listing)
+        """Return the local folder of a checkpoint."""
+        names = self._checkpoint_files(source, listing, report, reached=reached)
+        return self.fetch(source, listing, names, report, reached=reached)[CONFIG].parent
+
+    def _checkpoint_files(
+        self, source: HubSource, listing: Listing, report: Report, *, reached: bool
+    ) -> list[str]:
+        """Return a checkpoint's files; a single weight file is preferred to several with an index."""
         others = [name for name in (CONFIG, MODELOPT_FILE, *TOKENIZER_FILES) if name in listing.sizes]
-        return self.fetch(source, listing, [*others, *weights], report, reached=reached)[CONFIG].parent
+        if SINGLE in listing.sizes:
+            return [*others, SINGLE]
+        index = self.fetch(source, listing, [INDEX], report, reached=reached)[INDEX]
+        return [*others, INDEX, *_indexed(source, index, listing)]
+
+    def size_bytes(self, source: HubSource, report: Report) -> int:
+        """Return the size of the one model that a source names, by the hub's listing; no weights are downloaded.
+
+        Args:
+            source: the model.
+            report: called with a line about each request.
+
+        Raises:
+            RequestError: it names no model or several, access is denied, or its size is not known.
+        """
+        report(f"asking the hub for the size of {source}{f'/{source.pattern}' if source.pattern else ''}")
+        listing, reached = self.listing(source)
+        if _is_checkpoint(source, listing):
+            names = self._checkpoint_files(source, listing, report, reached=reached)
+        else:
+            names = chosen_files(source, listing.sizes)
+            if len(models := {first_part(Path(name)) for name in names}) != 1:
+                raise RequestError(f"{source}/{source.pattern}: {len(models)} models match; name one of them")
+        if unknown := next((name for name in names if not listing.sizes[name]), None):
+            raise RequestError(f"{source}: the hub does not say how large {unknown} is")
+        return sum(listing.sizes[name] for name in names)
 
     def listing(self, source: HubSource) -> tuple[Listing, bool]:
         """Return a revision's listing and whether the hub was reached; if not, the listing is the last stored one.
@@ -161,6 +188,10 @@ class Hub:
                 if attempt == _ATTEMPTS or error.response is not None:
                     raise
         return Path(path)
+
+
+def _is_checkpoint(source: HubSource, listing: Listing) -> bool:
+    return source.pattern is None and CONFIG in listing.sizes and bool({SINGLE, INDEX} & listing.sizes.keys())
 
 
 def _indexed(source: HubSource, index: Path, listing: Listing) -> list[str]:
