@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -243,7 +244,8 @@ def inspect(
     from evaluator.commands.run import inspect_source
 
     with _interruptible("nothing was written"):
-        facts, table = compare_recipes(source, other) if other else inspect_source(source)
+        report = partial(say, _console)
+        facts, table = compare_recipes(source, other, report) if other else inspect_source(source, report)
         if tensor_types:
             write_tensor_types(source, tensor_types)
     if as_json:

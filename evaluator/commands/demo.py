@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def demo_files(console: Console) -> tuple[Path, list[Path]]:
     Raises:
         RequestError: the package that contains the model is not installed.
     """
-    baseline = rescaled_baseline(resolve_one(DEMO_SOURCE), DEMO_MODEL, console)
+    baseline = rescaled_baseline(resolve_one(DEMO_SOURCE, partial(say, console)), DEMO_MODEL, console)
     reference = open_gguf(baseline)
     with (
         ThreadPoolExecutor(usable_cores()) as pool,

@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from evaluator.models.model_file import ModelFile, TensorInfo
+from evaluator.models.sources.hub_source import Report, silent
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
 from evaluator.quantize.rescale import RESCALED_KEY
@@ -64,13 +65,18 @@ def recipe_table(file: ModelFile) -> Table:
     return table_of(("role", "type: layers", "bits per weight", "MB"), rows, title)
 
 
-def compare_recipes(first: str, second: str) -> tuple[dict[str, Any], Table]:
+def compare_recipes(first: str, second: str, report: Report = silent) -> tuple[dict[str, Any], Table]:
     """Return how the recipes of two files differ, as data and as a table.
+
+    Args:
+        first: SRC of a file.
+        second: SRC of the other.
+        report: called with a line about each download.
 
     Raises:
         RequestError: a source names no or several files, or one cannot be read.
     """
-    files = [_open(source) for source in (first, second)]
+    files = [_open(source, report) for source in (first, second)]
     left, right = ({info.name: info for info in _matrices(file)} for file in files)
     changed = [
         {
@@ -146,9 +152,9 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
-def _open(source: str) -> ModelFile:
+def _open(source: str, report: Report = silent) -> ModelFile:
     try:
-        return open_model(resolve_one(source))
+        return open_model(resolve_one(source, report))
     except SourceError as error:
         raise RequestError(str(error)) from error
 

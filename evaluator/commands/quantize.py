@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import cast, get_args
 
@@ -82,9 +83,11 @@ def quantize_model(
     measuring = dataclasses.replace(measuring or Measuring(), threads=threads)
     if target and quants:
         raise RequestError(f"--types {','.join(quants)}: has no effect beside a target; give one of them")
-    selected = [] if target else select(recipe, quants, lambda note: say(console, note))
+    report = partial(say, console)
+    target = target.with_size(report) if target else None
+    selected = [] if target else select(recipe, quants, report)
     given = read_imatrix(imatrix) if imatrix else None
-    source, difference = _open(baseline).as_written()
+    source, difference = _open(baseline, console).as_written()
     check_named(source)
     if difference:
         say(console, difference, "yellow")
@@ -181,7 +184,7 @@ def measure_imatrix(
     if device not in get_args(DeviceChoice):
         raise RequestError(f"--device {device}: known: {', '.join(get_args(DeviceChoice))}")
     use_threads(threads)
-    source = with_named_scheme(_open(baseline), pre)
+    source = with_named_scheme(_open(baseline, console), pre)
     check_context(source, context)
     with accessing(out):
         is_folder = out.is_dir()
@@ -224,9 +227,9 @@ def measure_imatrix(
         say(console, f"warning: {line}", "yellow")
 
 
-def _open(baseline: str) -> ModelFile:
+def _open(baseline: str, console: Console) -> ModelFile:
     try:
-        return open_model(resolve_one(baseline))
+        return open_model(resolve_one(baseline, partial(say, console)))
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error
 

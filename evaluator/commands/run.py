@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from evaluator.export.packing.artifact import export_packed
 from evaluator.models.architectures.rotary import beyond_training
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name, quant_label
+from evaluator.models.sources.hub_source import Report, silent
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one, resolve_source
 from evaluator.models.tokenizers.scheme import needs_scheme, scheme_name, with_scheme_of
@@ -143,8 +145,9 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
         raise RequestError(
             "--baseline is used only in the receipt of packed weights: leave it out, or add --weights packed"
         )
-    file = open_model(resolve_one(source))
-    reference = _comparable_baseline(file, baseline) if baseline else None
+    report = partial(say, console)
+    file = open_model(resolve_one(source, report))
+    reference = _comparable_baseline(file, baseline, report) if baseline else None
     inputs = file.files + (reference.files if reference else ())
     refuse_overwriting([out / name for name in ARTIFACT_FILES], inputs)
     prepare_output_folder(out)
@@ -157,7 +160,7 @@ def export_model(source: str, out: Path, weights: str, baseline: str | None, con
     say(console, f"{out / MODEL_FILE}: written, {n_bytes / MEGABYTE:,.0f} MB with its weights")
 
 
-def _comparable_baseline(file: ModelFile, baseline: str) -> ModelFile:
+def _comparable_baseline(file: ModelFile, baseline: str, report: Report) -> ModelFile:
     """Open the baseline and check that `file` is comparable with it.
 
     Raises:
@@ -165,7 +168,7 @@ def _comparable_baseline(file: ModelFile, baseline: str) -> ModelFile:
         SourceError: `file` has another shape, family or vocabulary.
     """
     try:
-        reference = with_scheme_of(open_model(resolve_one(baseline)), file)
+        reference = with_scheme_of(open_model(resolve_one(baseline, report)), file)
         traits = comparable_traits(reference)
     except SourceError as error:
         raise RequestError(f"baseline {error}") from error
@@ -173,10 +176,14 @@ def _comparable_baseline(file: ModelFile, baseline: str) -> ModelFile:
     return reference
 
 
-def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
+def inspect_source(source: str, report: Report = silent) -> tuple[dict[str, Any], RenderableType]:
     """Return facts about model files or a results folder, as data and as a table.
 
     Of several files, those that cannot be read are among the `failures`.
+
+    Args:
+        source: SRC of models, or a results folder.
+        report: called with a line about each download.
 
     Raises:
         RequestError: `source` names neither, or nothing of it can be read.
@@ -188,7 +195,7 @@ def inspect_source(source: str) -> tuple[dict[str, Any], RenderableType]:
         return inspect_results(folder)
     models, recipes, rows, skipped = [], [], [], list[str]()
     failures: list[Failure] = []
-    for path in resolve_source(source, skip=skipped.append):
+    for path in resolve_source(source, report, skipped.append):
         try:
             file = open_model(path)
             facts, recipe = _file_facts(file), recipe_table(file)

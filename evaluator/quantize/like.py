@@ -65,7 +65,7 @@ def _open(source: str, report: Report, hub: Hub) -> ModelFile:
     try:
         if source.startswith(HUB_PREFIX):
             return open_hub_header(HubSource.parse(source), hub, report)
-        file = open_model(resolve_one(source))
+        file = open_model(resolve_one(source, report))
     except SourceError as error:
         raise RequestError(f"--recipe {PREFIX}{source}: {error}") from error
     if not isinstance(file, (GGUFFile, SplitGGUF)):
