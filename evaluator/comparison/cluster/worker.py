@@ -6,6 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,28 @@ def remove_run(key: str) -> None:
     shutil.rmtree(_runs() / key, ignore_errors=True)
 
 
+def remove_abandoned(own: str) -> None:
+    """Remove the folders of runs that ended long ago without cleaning up, except that of the run `own`.
+
+    Other processes may be writing or removing these folders at the same time, so whatever fails is left for the
+    next run.
+    """
+    with suppress(OSError):
+        for folder in _runs().iterdir():
+            with suppress(OSError):
+                if folder.name != own and time.time() - _last_change(folder) > _ABANDONED:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _last_change(folder: Path) -> float:
+    """Return the time in seconds of the last change in a folder; files that vanish meanwhile do not count."""
+    last = folder.stat().st_mtime
+    for place in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            last = max(last, place.stat().st_mtime)
+    return last
+
+
 def _runs() -> Path:
     return cache_folder() / "cluster"
 
@@ -74,7 +97,7 @@ class NodeWorker:
             OSError: the disk is full.
         """
         check_program(job.program)
-        _remove_abandoned()
+        remove_abandoned(job.key)
         use_threads(job.threads)
         device = device_here(job.device, job.threads)
         folder = node_folder(job.key, node_id)
@@ -151,13 +174,3 @@ def _written(path: Path, values: npt.NDArray[np.float32]) -> Path:
         with whole_file(path) as partial, partial.open("wb") as file:
             np.save(file, values)
     return path
-
-
-def _remove_abandoned() -> None:
-    """Remove the folders of runs that ended long ago without cleaning up."""
-    if not _runs().is_dir():
-        return
-    for folder in _runs().iterdir():
-        places = [folder, *folder.rglob("*")]
-        if time.time() - max(place.stat().st_mtime for place in places) > _ABANDONED:
-            shutil.rmtree(folder, ignore_errors=True)

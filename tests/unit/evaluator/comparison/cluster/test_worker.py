@@ -6,6 +6,7 @@ import os
 import pickle
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tiny_models import write_tiny_llama
 
 from evaluator.comparison.cluster import worker
 from evaluator.comparison.cluster.job import Task, Trouble, job_of, reference_of
-from evaluator.comparison.cluster.worker import carry_out, node_folder, remove_run
+from evaluator.comparison.cluster.worker import carry_out, node_folder, remove_abandoned, remove_run
 from evaluator.comparison.executor import subject_of
 from evaluator.comparison.file_scorer import FileScorer, Subject
 from evaluator.comparison.layers.drift import BaselineStream, Sample
@@ -133,6 +134,45 @@ def test_folder_of_a_run_goes_with_it_and_abandoned_ones_after_a_week(started):
     young.rmdir()
     remove_run(job.key)
     assert not own.parent.exists()
+
+
+def aged(folder, days):
+    """Make a run's folder with a file, both of that age."""
+    folder.mkdir(parents=True)
+    (folder / "values.npy").touch()
+    for place in (folder / "values.npy", folder):
+        os.utime(place, (then := time.time() - 24 * HOUR * days, then))
+    return folder
+
+
+def test_file_that_vanishes_while_old_folders_are_removed_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVALUATOR_CACHE", str(tmp_path))
+    runs = cache_folder() / "cluster"
+    old, own = aged(runs / "old", 8), aged(runs / "own", 8)
+    listed = Path.rglob
+
+    def losing(folder, pattern):
+        for place in listed(folder, pattern):
+            place.unlink()
+            yield place
+
+    monkeypatch.setattr(Path, "rglob", losing)
+    remove_abandoned("own")
+    monkeypatch.undo()
+    assert (old.exists(), own.exists(), (own / "values.npy").exists()) == (False, True, True)
+
+
+@pytest.mark.parametrize("where", ["iterdir", "rglob"])
+def test_folders_that_cannot_be_listed_stop_nothing(tmp_path, monkeypatch, where):
+    monkeypatch.setenv("EVALUATOR_CACHE", str(tmp_path))
+    old = aged(cache_folder() / "cluster" / "old", 8)
+
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, where, fail)
+    remove_abandoned("own")
+    assert old.exists()
 
 
 def test_job_sends_no_weights(started):
