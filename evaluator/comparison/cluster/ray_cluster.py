@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, redirect_stdout, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -130,16 +130,17 @@ class RayCluster:
     ) -> None:
         if not items:
             return
-        self._send_job()
-        task = self._ray.remote(run_task).options(max_retries=_RETRIES, **options_of(self._resources))
-        for item in items:
-            request = Task(kind, item.variant_id, reference_of(item))
-            self._pending[task.remote(self._job, request)] = item
-        while self._pending:
-            self._progress.step(f"{len(self._pending)} of {len(items)} variants left on the cluster")
-            reference = self._next_done()
-            item = self._pending.pop(reference)
-            self._take(item, reference, keep, failed)
+        with while_connected(self._address):
+            self._send_job()
+            task = self._ray.remote(run_task).options(max_retries=_RETRIES, **options_of(self._resources))
+            for item in items:
+                request = Task(kind, item.variant_id, reference_of(item))
+                self._pending[task.remote(self._job, request)] = item
+            while self._pending:
+                self._progress.step(f"{len(self._pending)} of {len(items)} variants left on the cluster")
+                reference = self._next_done()
+                item = self._pending.pop(reference)
+                self._take(item, reference, keep, failed)
 
     def _send_job(self) -> None:
         """Send what tasks share, once, if some node can run a task.
@@ -159,6 +160,8 @@ class RayCluster:
         self._key = job.key
         try:
             self._job = self._ray.put(job)
+        except ConnectionError:
+            raise
         except Exception as error:  # of many kinds; as a client, also those of the cluster's head
             raise NodeError(f"the cluster cannot take what a run sends: {in_short(error)}") from error
 
@@ -231,6 +234,22 @@ class RayCluster:
             task.options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(key) for place in places
         ]
         self._ray.wait(cleaning, num_returns=len(cleaning), timeout=_CLEANING)
+
+
+@contextmanager
+def while_connected(address: str) -> Iterator[None]:
+    """Tell that the connection was lost as what it is: to Python, Ray's `ConnectionError` is one of the disk's.
+
+    Raises:
+        EvaluatorError: the connection to the cluster was lost.
+    """
+    try:
+        yield
+    except ConnectionError as error:
+        raise EvaluatorError(
+            f"--cluster {address}: the connection was lost; what was finished is kept: run the same command again "
+            "to resume"
+        ) from error
 
 
 def run_task(job: Job, task: Task) -> Answer:
