@@ -13,8 +13,6 @@ import psutil
 from evaluator.results.manifest import Machine
 from evaluator.support.threads import usable_cores
 
-#: Holds a Linux container's memory limit in bytes, or "max".
-_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _RECORDED_PACKAGES = (
     "gguf",
     "numpy",
@@ -53,18 +51,6 @@ def describe_machine() -> Machine:
         gpus=gpu_names(),
         power=_power(),
     )
-
-
-def free_memory() -> int:
-    """Return the bytes this process may still use: available on the machine and within its container's limit."""
-    free = int(psutil.virtual_memory().available)
-    try:
-        limit = _CONTAINER_LIMIT.read_text().strip()
-    except OSError:  # no container, or not this kind of system
-        return free
-    if not limit.isdecimal():
-        return free
-    return min(free, max(0, int(limit) - int(psutil.Process().memory_info().rss)))
 
 
 def cpu_name() -> str:

@@ -15,9 +15,9 @@ from evaluator.models.model_file import ModelFile
 from evaluator.runtime.device import Device
 from evaluator.runtime.gpus import free_gpu_memory
 from evaluator.runtime.layered_model import CHUNK, LayeredModel, chunk_size
-from evaluator.runtime.machine import free_memory
 from evaluator.runtime.mixture_layer import BLOCK_BYTES
 from evaluator.support.errors import RequestError
+from evaluator.support.memory import free_memory
 from evaluator.support.units import FLOAT_BYTES, GIGABYTE, size_in_words
 
 #: Arrays as wide as the residual stream, and as a piece's widest matrix, that exist while a piece runs; somewhat more

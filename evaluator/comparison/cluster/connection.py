@@ -13,8 +13,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from evaluator.runtime.machine import free_memory
 from evaluator.support.errors import RequestError, one_line
+from evaluator.support.memory import free_memory
 from evaluator.support.threads import usable_cores
 
 LOCAL, CLIENT = "local", "ray://"

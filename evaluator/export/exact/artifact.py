@@ -14,7 +14,7 @@ import onnx
 from onnx import helper
 
 from evaluator.export.composing.whole import whole_body
-from evaluator.export.exact.context import longest_context
+from evaluator.export.exact.context import check_tables_fit, longest_context
 from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import exact_weights, head_weights, rotary_inputs
 from evaluator.export.folder import EXPORT_FILE, MODEL_FILE, whole_artifact
@@ -42,10 +42,12 @@ def write_exact(file: ModelFile, graph: Graph, folder: Path) -> int:
         Bytes of the three files together.
 
     Raises:
+        ExportError: there is too little memory for the model's context.
         SourceError: the weights do not fit the graph.
     """
     tables: dict[str, Values] = {}
     if graph.decoder:
+        check_tables_fit(file, graph)
         body = whole_body(graph.decoder, graph.shapes)
         model, graph = body.model, replace(graph, slots=body.slots)
         tables = rotary_inputs(file, graph, longest_context(file), length=0)

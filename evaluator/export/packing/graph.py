@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from evaluator.export.composing.whole import whole_body
-from evaluator.export.exact.context import longest_context
+from evaluator.export.exact.context import check_tables_fit, longest_context
 from evaluator.export.exact.graph import Graph
 from evaluator.export.exact.weights import exact_weights, parameter_tensors, rotary_inputs
 from evaluator.export.fusion.attention import ATTENTION
@@ -60,10 +60,12 @@ def decoding_model(
         one_node: whether the experts of a layer may become one node.
 
     Raises:
-        ExportError: the graph has no fused attention, which the cache requires.
+        ExportError: the graph has no fused attention, which the cache requires, or there is too little memory for
+            the model's context.
         SourceError: the weights do not fit the graph.
     """
     body = decoding_body(file, graph)
+    check_tables_fit(file, graph)
     score_late(body)
     model = with_cache(body)
     matrices, vectors = _by_use(model.graph, body.slots)

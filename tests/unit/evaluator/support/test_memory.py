@@ -1,16 +1,16 @@
-"""What the machine is said to be."""
+"""What memory is said to be free."""
 
 from __future__ import annotations
 
 import pytest
 
-from evaluator.runtime import machine
-from evaluator.runtime.machine import free_memory
+from evaluator.support import memory
+from evaluator.support.memory import free_memory
 
 
 def test_free_memory_is_what_the_container_leaves(monkeypatch, tmp_path):
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(machine, "_CONTAINER_LIMIT", limit)
+    monkeypatch.setattr(memory, "_CONTAINER_LIMIT", limit)
     everything = free_memory()
     limit.write_text("max\n")
     assert free_memory() == pytest.approx(everything, rel=0.5)
