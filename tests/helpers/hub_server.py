@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 _LISTING = re.compile(r"/api/(?:models|datasets)/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>[^/?]+)")
 _FILE = re.compile(r"(?:/datasets)?/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
@@ -25,6 +26,7 @@ class HubState:
         refusals: repository → (status, error code) of every response for it.
         cut: file name → number of bytes after which the connection is dropped, once.
         refused_files: file name → status of every response for it.
+        branches: revisions that every repository has beside its commit.
         no_ranges: files that are sent whole whatever range is asked for.
         requests: (method, path, range header) of all requests.
         sent: (file name, bytes of the body) of all answers with a file.
@@ -36,6 +38,7 @@ class HubState:
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
     refused_files: dict[str, int] = field(default_factory=dict)
+    branches: set[str] = field(default_factory=lambda: {"main"})
     no_ranges: set[str] = field(default_factory=set)
     sent: list[tuple[str, int]] = field(default_factory=list)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -100,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, {"X-Error-Code": code} if code else {})
         elif repo not in self.state.repos:
             self._send(404, {"X-Error-Code": "RepoNotFound"})
-        elif revision not in ("main", self.state.commit(repo)):
+        elif unquote(revision) not in {*self.state.branches, self.state.commit(repo)}:
             self._send(404, {"X-Error-Code": "RevisionNotFound"})
         else:
             return False

@@ -31,6 +31,8 @@ from evaluator.support.units import MEGABYTE
 
 _LOG_IN = "run `hf auth login` or set HF_TOKEN"
 _TOO_MANY_REQUESTS = 429
+#: The first status of faults of the hub itself.
+_FAULT = 500
 #: Number of attempts to download a file if the connection breaks.
 _ATTEMPTS = 5
 
@@ -185,7 +187,7 @@ class Hub:
                 )
                 break
             except requests.RequestException as error:
-                if attempt == _ATTEMPTS or error.response is not None:
+                if attempt == _ATTEMPTS or not reached or _answered(error):
                     raise
         return Path(path)
 
@@ -223,10 +225,15 @@ def _stored_listing(source: HubSource, note: Path, error: Exception) -> Listing:
         raise RequestError(f"{source}: {reason}") from error
 
 
+def _answered(error: BaseException) -> bool:
+    """Return whether the hub answered with an error, also if the library tells it as a file that is not cached."""
+    return getattr(error.__cause__ or error, "response", None) is not None
+
+
 def _unreachable(error: BaseException) -> bool:
     """Return whether the hub did not answer or answered with a server error."""
     if isinstance(error, hub_errors.HfHubHTTPError):
-        return error.response is not None and error.response.status_code >= 500
+        return error.response is not None and error.response.status_code >= _FAULT
     return isinstance(error, (requests.ConnectionError, requests.Timeout, hub_errors.OfflineModeIsEnabled))
 
 
@@ -236,11 +243,13 @@ def explained(source: HubSource, error: BaseException) -> Exception:
     if isinstance(error, hub_errors.GatedRepoError):
         reason = f"is gated: accept its terms at huggingface.co/{source.repo}, then {_LOG_IN}"
     elif isinstance(error, hub_errors.RevisionNotFoundError):
-        reason = f"has no revision {source.revision!r}"
+        reason = f"has no revision {source.revision!r} (a slash in a name is written %2F)"
     elif isinstance(error, hub_errors.RepositoryNotFoundError) or status in (401, 403):
         reason = f"there is no such {source.kind}, or it is private; check the name, or {_LOG_IN}"
     elif status == _TOO_MANY_REQUESTS:
         reason = f"too many requests to the hub; wait some minutes, or {_LOG_IN} for a higher limit"
+    elif status is not None and status >= _FAULT:
+        reason = f"the hub has a fault (status {status}); run the same command again later"
     elif status is None and (isinstance(error, requests.RequestException) or _unreachable(error)):
         reason = f"the download broke off ({type(error).__name__}); run the same command again to resume it"
     elif isinstance(error, hub_errors.HFValidationError):

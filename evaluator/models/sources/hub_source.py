@@ -17,7 +17,11 @@ from evaluator.support.errors import RequestError
 from evaluator.support.suggestions import nearest
 
 PREFIX = "hf:"
-_FORM = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?(?:/(?P<pattern>.+))?")
+#: Revisions with slashes that every repository has: of pull requests and of converted files.
+_REF = r"refs/pr/\d+|refs/convert/[\w-]+"
+_FORM = re.compile(rf"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>{_REF}|[^/]+))?(?:/(?P<pattern>.+))?")
+#: Stands for a slash in other revisions.
+_SLASH = "%2F"
 
 #: Called with a line about the progress.
 Report = Callable[[str], None]
@@ -40,20 +44,28 @@ class HubSource:
     def parse(cls, source: str) -> HubSource:
         """Read `hf:owner/repo[@revision][/glob]`.
 
+        A slash in a revision is written %2F, except in refs/pr/N and refs/convert/NAME.
+
         Raises:
             RequestError: it does not have this form.
         """
         match = _FORM.fullmatch(source)
         if match is None:
             raise RequestError(f"{source}: expected hf:owner/repo[@revision][/glob]")
-        return cls(match["repo"], match["revision"] or "main", match["pattern"])
+        revision = re.sub(_SLASH, "/", match["revision"] or "main", flags=re.IGNORECASE)
+        return cls(match["repo"], revision, match["pattern"])
 
     def __str__(self) -> str:
-        return f"{PREFIX}{self.repo}" + ("" if self.revision == "main" else f"@{self.revision}")
+        if self.revision == "main":
+            return f"{PREFIX}{self.repo}"
+        plain = re.fullmatch(_REF, self.revision)
+        return f"{PREFIX}{self.repo}@{self.revision if plain else self.revision.replace('/', _SLASH)}"
 
 
 def chosen_files(source: HubSource, names: Iterable[str], skip: Report = silent) -> list[str]:
     """Return the GGUF files that a source names, sorted, with all parts of split models.
+
+    A file of the very name is taken even if the name reads as a glob.
 
     Args:
         source: the requested models.
@@ -64,9 +76,10 @@ def chosen_files(source: HubSource, names: Iterable[str], skip: Report = silent)
         RequestError: none matches, or there are several and no glob.
     """
     everything = sorted(name for name in names if name.lower().endswith(".gguf"))
-    several = source.pattern is None or glob.has_magic(source.pattern)
+    exact = [name for name in everything if name == source.pattern]
+    several = source.pattern is None or (glob.has_magic(source.pattern) and not exact)
     companions = companions_by_name(everything, source.pattern or "") if several else {}
-    matches = everything if source.pattern is None else fnmatch.filter(everything, source.pattern)
+    matches = everything if source.pattern is None else exact or fnmatch.filter(everything, source.pattern)
     skipped = {name: what for name, what in companions.items() if name in matches}
     models = {first_part(Path(name)) for name in matches if name not in skipped}
     if source.pattern is None and len(models) != 1:

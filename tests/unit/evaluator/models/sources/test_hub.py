@@ -6,16 +6,17 @@ import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hub_server import hub_server
 from tiny_checkpoints import random_model, save_checkpoint
 
 from evaluator.models.naming import model_name
+from evaluator.models.sources import hub as hub_module
 from evaluator.models.sources.hub import Hub
-from evaluator.models.sources.hub_source import HubSource, chosen_files
+from evaluator.models.sources.hub_source import HubSource
 from evaluator.models.sources.open_model import open_model
 from evaluator.support.errors import RequestError
 
@@ -54,25 +55,6 @@ def models(hub, source, said=None):
     return hub.models(HubSource.parse(source), said.append if said is not None else lambda _: None)
 
 
-@pytest.mark.parametrize(
-    ("text", "parsed"),
-    [
-        ("hf:a/b", HubSource("a/b", "main", None)),
-        ("hf:a/b@v1.0", HubSource("a/b", "v1.0", None)),
-        ("hf:a/b/*Q4*.gguf", HubSource("a/b", "main", "*Q4*.gguf")),
-        ("hf:a-1/b.c_d@x/sub/*.gguf", HubSource("a-1/b.c_d", "x", "sub/*.gguf")),
-    ],
-)
-def test_source_is_parsed(text, parsed):
-    assert HubSource.parse(text) == parsed
-
-
-@pytest.mark.parametrize("text", ["hf:", "hf:a", "hf:a/", "hf:a b/c", "hf:a/b@"])
-def test_other_forms_are_refused(text):
-    with pytest.raises(RequestError, match=r"expected hf:owner/repo"):
-        HubSource.parse(text)
-
-
 def test_glob_gives_its_models_and_fetches_nothing_else(hub, server, ggufs):
     said = []
     paths = models(hub, f"hf:{REPO}/*Q*.gguf", said)
@@ -90,14 +72,6 @@ def test_part_of_a_split_model_brings_the_others(hub, ggufs):
         (first,) = models(hub, f"hf:{REPO}/{pattern}")
         assert first.name == "Tiny-F16-00001-of-00002.gguf"
         assert first.with_name("Tiny-F16-00002-of-00002.gguf").is_file()
-
-
-def test_companions_are_fetched_only_by_their_own_name():
-    names = ["mmproj-F16.gguf", "m-F16.gguf", "imatrix_unsloth.gguf"]
-    source = HubSource("a/b", "main", None)
-    assert chosen_files(source, names) == ["m-F16.gguf"]
-    assert chosen_files(replace(source, pattern="*.gguf"), names) == ["m-F16.gguf"]
-    assert chosen_files(replace(source, pattern="mmproj-F16.gguf"), names) == ["mmproj-F16.gguf"]
 
 
 def test_several_models_want_a_glob_and_a_wrong_one_gets_near_names(hub, ggufs):
@@ -260,8 +234,26 @@ def test_names_that_lead_out_of_the_cache_are_not_seen(hub, server, tiny_path, t
 
 
 def test_missing_revision_is_named(hub, ggufs):
-    with pytest.raises(RequestError, match="has no revision 'v9'"):
+    with pytest.raises(RequestError, match=r"has no revision 'v9' \(a slash in a name is written %2F\)"):
         models(hub, f"hf:{REPO}@v9/*.gguf")
+
+
+@pytest.mark.parametrize(("written", "revision"), [("refs/pr/1", "refs/pr/1"), ("try%2Fthis", "try/this")])
+def test_revision_with_slashes_is_fetched(hub, server, ggufs, written, revision):
+    server.branches.add(revision)
+    (path,) = models(hub, f"hf:{REPO}@{written}/Tiny-Q8_0.gguf")
+    assert path.read_bytes() == ggufs["Tiny-Q8_0.gguf"]
+
+
+def test_fault_of_the_hub_is_told_as_one_and_tried_again_only_by_the_library(hub, server, ggufs, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=lambda _: None))
+    fetch, calls = hub_module.hf_hub_download, []
+    monkeypatch.setattr(hub_module, "hf_hub_download", lambda *a, **k: (calls.append(a), fetch(*a, **k))[1])
+    server.refused_files["Tiny-Q8_0.gguf"] = 500
+    message = r"the hub has a fault \(status 500\); run the same command again later"
+    with pytest.raises(RequestError, match=message):
+        models(hub, f"hf:{REPO}/*Q8_0.gguf")
+    assert len(calls) == 1
 
 
 def test_command_line_reads_the_endpoint_from_the_environment(server, ggufs, tmp_path):
