@@ -26,6 +26,7 @@ from evaluator.models.architectures import architecture_of, described
 from evaluator.models.gguf.writer import FINGERPRINT_KEY, write_gguf
 from evaluator.models.model_file import ModelFile
 from evaluator.models.naming import model_name
+from evaluator.quantize.type_plan import layer_of
 from evaluator.support.errors import SourceError
 
 Values = npt.NDArray[np.float32]
@@ -127,17 +128,26 @@ def _types(file: ModelFile) -> dict[str, gguf.GGMLQuantizationType]:
 def write_rescaled_f16(file: ModelFile, target: Path, seed: int = 0, fingerprint: str = "") -> None:
     """Write the rescaled model as an F16 file (vectors F32), with `fingerprint` in its metadata if given.
 
+    Layers are computed one after the other, so that no more than one is in memory.
+
     Raises:
         SourceError: the family's norms do not allow this, or a tensor is missing.
     """
     types = _types(file)
     n_layers = int(architecture_of(file).config(file)["num_hidden_layers"])
-    changed: dict[str, Values] = {}
-    for layer in range(n_layers):
-        changed |= rescaled_tensors(file, layer, seed)
+    computed: dict[int, Mapping[str, Values]] = {}
+
+    def changed(layer: int) -> Mapping[str, Values]:
+        if not 0 <= layer < n_layers:
+            return {}
+        if layer not in computed:
+            computed.clear()
+            computed[layer] = rescaled_tensors(file, layer, seed)
+        return computed[layer]
 
     def bytes_of(name: str) -> npt.NDArray[np.uint8]:
-        values = changed[name] if name in changed else file.dequantize(name)
+        of_layer = changed(layer_of(name))
+        values = of_layer[name] if name in of_layer else file.dequantize(name)
         encoded: npt.NDArray[np.uint8] = gguf.quantize(values, types[name]).view(np.uint8)
         return encoded
 

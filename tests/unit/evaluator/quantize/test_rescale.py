@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import gguf
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from numpy_llama import final_hidden
 from tiny_models import write_tiny_llama
 
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.quantize import rescale
 from evaluator.quantize.rescale import rescaled_outline, rescaled_tensors, write_rescaled_f16
 from evaluator.support.errors import SourceError
 
@@ -79,6 +82,34 @@ def test_written_file_computes_nearly_the_same(tiny, tmp_path):
     assert kinds == {"F16"}
     difference = final_hidden(made.dequantize, IDS) - final_hidden(tiny.dequantize, IDS)
     assert 0 < np.abs(difference).max() < 0.02
+
+
+def test_written_tensors_are_those_of_all_layers_computed_at_once(tmp_path):
+    file = open_gguf(write_tiny_llama(tmp_path / "q.gguf", architecture="qwen2", layers=3))
+    write_rescaled_f16(file, tmp_path / "m.gguf")
+    made = open_gguf(tmp_path / "m.gguf")
+    changed = rescaled_tensors(file, 0) | rescaled_tensors(file, 1) | rescaled_tensors(file, 2)
+    for name, info in made.tensors.items():
+        values = changed[name] if name in changed else file.dequantize(name)
+        assert made.raw(name).tobytes() == gguf.quantize(values, info.ggml_type).tobytes()
+
+
+def test_one_layer_at_a_time_is_in_memory(tmp_path, monkeypatch):
+    """The tensor that was written last may still be there while the next layer is computed."""
+    file = open_gguf(write_tiny_llama(tmp_path / "m.gguf", layers=3))
+    layers, earlier, alive = [], [], []
+
+    def watched(file, layer, seed):
+        layers.append(layer)
+        alive.append(sum(tensor() is not None for tensor in earlier))
+        tensors = rescaled_tensors(file, layer, seed)
+        earlier.extend(map(weakref.ref, tensors.values()))
+        return tensors
+
+    monkeypatch.setattr(rescale, "rescaled_tensors", watched)
+    write_rescaled_f16(file, tmp_path / "out.gguf")
+    assert layers == [0, 1, 2]
+    assert max(alive) <= 1
 
 
 def test_outline_has_the_types_of_the_written_file(tmp_path):
