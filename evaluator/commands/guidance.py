@@ -21,8 +21,10 @@ from evaluator.models.gguf.reader import open_gguf
 from evaluator.models.model_file import ModelFile
 from evaluator.models.tokenizers.tokenizer import tokenizer_from_gguf
 from evaluator.quantize.guidance import (
+    LEAST_ERROR,
     REFERENCE,
     Guidance,
+    judging_plan,
     measurable,
     read_guidance,
     reference_plan,
@@ -45,6 +47,8 @@ from evaluator.texts.windows import Window, cut_windows, spread
 
 #: Windows of the texts that the model is measured on, spread over all of them, and tokens in each.
 _WINDOWS, _CONTEXT = 4, 128
+#: Matrices named in a warning.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -107,16 +111,18 @@ def measured_guidance(
     ]
     plan = reference_plan(source)
     job = Job(digest, choices("main")[REFERENCE], plan, importance, target)
-    parts = [job.fingerprint, _WINDOWS, _CONTEXT, *(text.sha256 for text in texts)]
+    parts = [job.fingerprint, LEAST_ERROR, _WINDOWS, _CONTEXT, *(text.sha256 for text in texts)]
     fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     known = read_guidance(target, fingerprint)
     if known is not None:
         say(console, f"{target}: divergences of {len(known.divergence)} matrices, measured earlier")
+        _say_unjudged(known, console)
         return known
     prepare_output_folder(target.parent, planned_bytes(source, plan))
     with scratch_beside(target) as folder:
-        job = replace(job, target=folder / f"reference-{REFERENCE}.gguf")
         say(console, f"measuring the divergence of {REFERENCE} matrix by matrix")
+        plan, unjudged = judging_plan(source, plan, importance.means if importance else {}, pool)
+        job = replace(job, plan=plan, target=folder / f"reference-{REFERENCE}.gguf")
         make_variant(source, job, pool)
         windows = _windows(source, texts)
         device = _device(source, windows[0], measuring, console)
@@ -129,11 +135,24 @@ def measured_guidance(
             f"tensor {unknown}: its divergence is not finite, because values of the model are not, or too large for "
             "float32; compare its checksum with its publisher's, or use a recipe that does not measure the model",
         )
-    divergence = {name: max(0.0, kld) for name, kld in found.items()}  # rounding may leave less than 0
-    guidance = Guidance({name: plan[name] for name in divergence}, divergence)
+    # Rounding may leave less than 0.
+    divergence = {name: max(0.0, kld) for name, kld in found.items() if name not in unjudged}
+    guidance = Guidance({name: plan[name] for name in found}, divergence)
     write_guidance(target, fingerprint, guidance)
     say(console, f"{target}: divergences of {len(divergence)} matrices")
+    _say_unjudged(guidance, console)
     return guidance
+
+
+def _say_unjudged(guidance: Guidance, console: Console) -> None:
+    if names := guidance.unjudged:
+        listed = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        reason = "no reference changes them, so they get types that do not either"
+        say(
+            console,
+            f"warning: matrices that could not be judged ({len(names)}: {listed}): {reason}",
+            "yellow",
+        )
 
 
 def _windows(source: ModelFile, texts: Sequence[Text]) -> list[Window]:

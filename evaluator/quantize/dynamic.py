@@ -2,7 +2,8 @@
 
 The loss of a matrix at a type is its measured error (`sensitivity`) times a factor: the recipe's factor for its role,
 or, in recipes based on divergence, the divergence that the matrix was measured to cause per unit of weighted error
-(`guidance`). Losses are assumed to add up over matrices, and `allocation` minimizes their sum.
+(`guidance`). A matrix at the quantized type that it has already loses nothing. Losses are assumed to add up over
+matrices, and `allocation` minimizes their sum.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gguf import GGMLQuantizationType as GGMLType
 from evaluator.models.model_file import ModelFile
 from evaluator.quantize import ggml
 from evaluator.quantize.allocation import Option, allocate
-from evaluator.quantize.guidance import Guidance
+from evaluator.quantize.guidance import LEAST_ERROR, Guidance
 from evaluator.quantize.recipe import Choice
 from evaluator.quantize.sensitivity import Errors, measure_errors
 from evaluator.quantize.type_plan import NEED_IMPORTANCE, TypePlan, fitting, layer_of, role_of
@@ -72,17 +73,36 @@ def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, guidance: Guidan
     for name, usable in kinds.items():
         if guidance is None:
             factor = factors.get(role_of(name, tied=False), 1.0)
-            losses = {kind: factor * errors.mixed for kind, errors in book.errors(name, usable).items()}
+            losses: Mapping[GGMLType, float] = {
+                kind: factor * errors.mixed for kind, errors in book.errors(name, usable).items()
+            }
         else:
-            reference, divergence = guidance.reference[name], guidance.divergence[name]
-            found = book.errors(name, usable | {reference})
-            factor = divergence / found[reference].weighted if found[reference].weighted else 0.0
-            losses = {kind: factor * found[kind].weighted for kind in usable}
+            losses = _predicted(name, usable, book, guidance)
         options[name] = [
             Option(kind, planned_bytes(book.file, {name: kind}), loss) for kind, loss in losses.items()
         ]
+    if guidance is not None:
+        offered = {name: {option.kind for option in offers} for name, offers in options.items()}
+        budget = _budget(choice, stock, book.file, offered)  # fewer types remain for matrices not judged
     chosen = allocate(options, budget)
     return {name: chosen.get(name, kind) for name, kind in stock.items()}
+
+
+def _predicted(
+    name: str, kinds: set[GGMLType], book: ErrorBook, guidance: Guidance
+) -> Mapping[GGMLType, float]:
+    """Return the predicted divergence of a matrix by type; of one that could not be judged, only types without loss.
+
+    If no type is without loss, the one with most bits remains.
+    """
+    if name not in guidance.divergence:
+        errors = book.errors(name, kinds)
+        lossless = [kind for kind in kinds if errors[kind].weighted < LEAST_ERROR]
+        return dict.fromkeys(lossless or [max(kinds, key=ggml.bits)], 0.0)
+    reference = guidance.reference[name]
+    errors = book.errors(name, kinds | {reference})
+    factor = guidance.divergence[name] / errors[reference].weighted
+    return {kind: factor * errors[kind].weighted for kind in kinds}
 
 
 def is_hybrid(names: Collection[str]) -> bool:
@@ -95,7 +115,7 @@ def _shared(choice: Choice, stock: TypePlan, guidance: Guidance | None) -> list[
     quantized = [name for name, kind in stock.items() if ggml.block_size(kind) > 1]
     if choice.sensitivity != "divergence":
         return [name for name in quantized if layer_of(name) >= 0]
-    return [name for name in quantized if guidance is None or name in guidance.divergence]
+    return [name for name in quantized if guidance is None or name in guidance.reference]
 
 
 def _kinds(
@@ -115,6 +135,9 @@ def _kinds(
         fit = {fitting(kind, columns) for kind in choice.candidates if ggml.bits(kind) >= least}
         wanted = fit if choice.target else fit | {stock[name]}
         usable = {kind for kind in wanted if name in importance or not _needs_importance(kind)}
+        own = file.tensors[name].ggml_type
+        if choice.sensitivity == "divergence" and own in ggml.QUANTIZABLE and ggml.block_size(own) > 1:
+            usable.add(own)
         found[name] = usable or {stock[name]}
     return found
 

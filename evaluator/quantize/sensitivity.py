@@ -57,6 +57,8 @@ def measure_errors(
 ) -> Mapping[GGMLType, Errors]:
     """Measure the relative squared errors of one matrix for each type.
 
+    There is none at the quantized type that a matrix has already, because its bytes are copied.
+
     Args:
         file: the model.
         name: one of its matrices.
@@ -67,6 +69,7 @@ def measure_errors(
     Raises:
         SourceError: the matrix cannot be read, holds values that are not finite, or a type cannot be made.
     """
+    own = file.tensors[name].ggml_type
     values = file.dequantize(name)
     values = values.reshape(-1, *values.shape[-2:])
     alike = np.ones((1, 1), np.float32)
@@ -74,6 +77,9 @@ def measure_errors(
     sample = np.ascontiguousarray(values[:, rows])
     errors: dict[GGMLType, Errors] = {}
     for kind in kinds:
+        if kind == own and ggml.block_size(kind) > 1:
+            errors[kind] = Errors(0.0, 0.0)
+            continue
         try:
             encoded = ggml.quantize(sample, kind, importance, pool)
         except ValueError as error:

@@ -11,6 +11,7 @@ from evaluator.commands import guidance
 from evaluator.comparison import device_check
 from evaluator.comparison.device_check import Verdict
 from evaluator.models.gguf.reader import open_gguf
+from evaluator.quantize.ggml import ggml_type
 from evaluator.runtime.device import Device
 
 
@@ -114,3 +115,23 @@ def test_guided_does_not_measure_on_a_gpu_that_is_off(
     assert status == 2
     assert "cuda computes other values than the CPU: in float32 it is off by 20.00%" in error
     assert gpu.notice in error
+
+
+def test_guided_spends_the_target_on_a_model_that_has_the_reference_type(evaluate, text_path, tmp_path):
+    """Such a matrix would be copied into the reference and seem to lose nothing at any type."""
+    q4_0 = ggml_type("Q4_0")
+    baseline, out = write_tiny_llama(tmp_path / "Tiny-Q4_0.gguf", ggml_type=q4_0), tmp_path / "q"
+    more = ("--out", out, "--text", text_path, "--device", "cpu")
+    sizes = {}
+    for flags in (("--target-bpw", 4.3), ("--target-bpw", 3.5), ("--types", "Q4_0")):
+        status, _, error = evaluate("quantize", "--baseline", baseline, "--recipe", "guided-k", *flags, *more)
+        assert status == 0, error
+    made = {path.name.split("-")[-1].removesuffix(".gguf"): open_gguf(path) for path in out.glob("*.gguf")}
+    sizes = {label: 8 * file.tensor_bytes / file.n_params for label, file in made.items()}
+    assert 4.1 < sizes["4.30bpw"] <= 4.3
+    assert 3.3 < sizes["3.50bpw"] <= 3.5
+    matrices = [info for info in made["Q4_0"].tensors.values() if len(info.shape) > 1]
+    assert {info.ggml_type for info in matrices} == {q4_0}
+    kept = json.loads((out / "Tiny-divergence.json").read_text())["matrices"]
+    assert {row["type"] for row in kept.values()} == {"Q3_K"}
+    assert all(row["kld"] > 0 for row in kept.values())

@@ -235,10 +235,10 @@ def test_loss_of_a_type_is_the_divergence_times_the_ratio_of_weighted_errors(sou
     one_more = planned_bytes(source, {pair[0]: kinds[1]}) - size // 2
     fixed = planned_bytes(source, {name: kind for name, kind in stock.items() if name not in pair})
     choice = choice.model_copy(update={"candidates": tuple(kinds), "target": fixed + size + one_more})
-    divergence = {name: found.divergence[name] for name in pair}
-    plan = share_out(
-        choice, stock, ErrorBook(source, importance.means, pool), replace(found, divergence=divergence)
+    pair_only = Guidance(
+        *({name: values[name] for name in pair} for values in (found.reference, found.divergence))
     )
+    plan = share_out(choice, stock, ErrorBook(source, importance.means, pool), pair_only)
     assert {name: plan[name] for name in pair} == {name: kinds[name == better] for name in pair}
 
 
@@ -264,3 +264,18 @@ def test_targets_that_cannot_be_met(source, importance, pool, tmp_path, unmeasur
     choice = choice_for("guided", Target(bits=size), source, importance.means)
     with pytest.raises(RequestError, match=message):
         plan_jobs(source, [choice], tmp_path, Evidence(importance), pool)
+
+
+def test_matrices_that_could_not_be_judged_keep_a_type_that_loses_nothing(tmp_path, pool):
+    source = open_gguf(write_tiny_llama(tmp_path / "Tiny-Q4_0.gguf", ggml_type=ggml_type("Q4_0")))
+    known = guidance(source)
+    unjudged = "blk.0.ffn_up.weight"
+    judged = {name: kld for name, kld in known.divergence.items() if name != unjudged}
+    found = Guidance(dict.fromkeys(known.reference, ggml_type("Q3_K")), judged)
+    choice = choice_for("guided-k", Target(bits=3.5), source, None)
+    plan = share_out(choice, make_plan(source, choice, None), ErrorBook(source, {}, pool), found)
+    assert plan[unjudged].name == "Q4_0"
+    assert 3.3 < 8 * planned_bytes(source, plan) / source.n_params <= 3.5
+    tight = choice_for("guided-k", Target(bits=2.7), source, None)
+    with pytest.raises(RequestError, match="smaller than recipe guided-k can make"):
+        share_out(tight, make_plan(source, tight, None), ErrorBook(source, {}, pool), found)
