@@ -42,7 +42,7 @@ from evaluator.support.atomic_files import scratch_beside
 from evaluator.support.errors import RequestError, SourceError
 from evaluator.support.outputs import prepare_output_folder
 from evaluator.support.terminal import say
-from evaluator.texts.sources import Text, read_texts
+from evaluator.texts.sources import read_texts
 from evaluator.texts.windows import Window, cut_windows, spread
 
 #: Windows of the texts that the model is measured on, spread over all of them, and tokens in each.
@@ -76,6 +76,29 @@ class Measuring:
             )
 
 
+@dataclass(frozen=True)
+class Passages:
+    """What a model is measured on: windows of the texts, and the texts' SHA-256."""
+
+    windows: Sequence[Window]
+    sha256: Sequence[str]
+
+
+def read_passages(source: ModelFile, measuring: Measuring, console: Console) -> Passages:
+    """Return windows spread over all texts.
+
+    Raises:
+        RequestError: a text cannot be read, is too short or given twice.
+    """
+    texts = [
+        text for item in measuring.texts for text in read_texts(item, source, lambda note: say(console, note))
+    ]
+    protocol = Protocol(context=_CONTEXT, first_scored=_CONTEXT // 2, chunks=None)
+    windows, _ = cut_windows(texts, tokenizer_from_gguf(source), protocol, advice="use a longer text")
+    chosen = [windows[index] for index in spread(len(windows), _WINDOWS)]
+    return Passages(chosen, [text.sha256 for text in texts])
+
+
 def guidance_path(out: Path, stem: str) -> Path:
     """Return where the measured divergences of a model are kept, beside its variants."""
     return out / f"{stem}-divergence.json"
@@ -86,6 +109,7 @@ def measured_guidance(
     digest: str,
     target: Path,
     importance: ImportanceMatrix | None,
+    passages: Passages,
     measuring: Measuring,
     pool: ThreadPoolExecutor,
     console: Console,
@@ -97,21 +121,19 @@ def measured_guidance(
         digest: identifies it.
         target: file that keeps the result.
         importance: the importance matrix that variants are made with.
-        measuring: the texts, and how to compute.
+        passages: what it is measured on.
+        measuring: how to compute.
         pool: threads to quantize on.
         console: where progress is printed.
 
     Raises:
-        RequestError: a text cannot be used, or the disk or the memory is too small.
+        RequestError: the disk or the memory is too small.
         SourceError: the model cannot be read or quantized, or a divergence is not finite.
         EvaluatorError: the graph cannot be exported or computed.
     """
-    texts = [
-        text for item in measuring.texts for text in read_texts(item, source, lambda note: say(console, note))
-    ]
     plan = reference_plan(source)
     job = Job(digest, choices("main")[REFERENCE], plan, importance, target)
-    parts = [job.fingerprint, LEAST_ERROR, _WINDOWS, _CONTEXT, *(text.sha256 for text in texts)]
+    parts = [job.fingerprint, LEAST_ERROR, _WINDOWS, _CONTEXT, *passages.sha256]
     fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     known = read_guidance(target, fingerprint)
     if known is not None:
@@ -124,9 +146,8 @@ def measured_guidance(
         plan, unjudged = judging_plan(source, plan, importance.means if importance else {}, pool)
         job = replace(job, plan=plan, target=folder / f"reference-{REFERENCE}.gguf")
         make_variant(source, job, pool)
-        windows = _windows(source, texts)
-        device = _device(source, windows[0], measuring, console)
-        places = _estimated(source, open_gguf(job.target), windows, device, measuring.memory, folder)
+        device = _device(source, passages.windows[0], measuring, console)
+        places = _estimated(source, open_gguf(job.target), passages.windows, device, measuring.memory, folder)
     names = {name: place_of(name) for name in measurable(plan)}
     found = {name: places[place] for name, place in names.items() if place in places}
     if unknown := next((name for name, kld in found.items() if not math.isfinite(kld)), None):
@@ -153,17 +174,6 @@ def _say_unjudged(guidance: Guidance, console: Console) -> None:
             f"warning: matrices that could not be judged ({len(names)}: {listed}): {reason}",
             "yellow",
         )
-
-
-def _windows(source: ModelFile, texts: Sequence[Text]) -> list[Window]:
-    """Return windows spread over all texts.
-
-    Raises:
-        RequestError: a text is too short or given twice.
-    """
-    protocol = Protocol(context=_CONTEXT, first_scored=_CONTEXT // 2, chunks=None)
-    windows, _ = cut_windows(texts, tokenizer_from_gguf(source), protocol)
-    return [windows[index] for index in spread(len(windows), _WINDOWS)]
 
 
 def _device(source: ModelFile, window: Window, measuring: Measuring, console: Console) -> Device:

@@ -13,7 +13,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as GGMLType
 from rich.console import Console
 
-from evaluator.commands.guidance import Measuring, guidance_path, measured_guidance
+from evaluator.commands.guidance import Measuring, guidance_path, measured_guidance, read_passages
 from evaluator.comparison.device_check import check_float32
 from evaluator.export.exact.graph import load_graph
 from evaluator.models.architectures.rotary import check_context
@@ -103,14 +103,15 @@ def quantize_model(
     for job in drafts:
         if fallen := fallbacks(source, job.choice, importance=importance is not None):
             say(console, f"{job.target.name}: {_fallen(fallen)}")
+    passages = read_passages(source, measuring, console) if guided else None
     if rescale:
         source = _rescaled(source, out, drafts[0].digest, console, replace=replace)
     pool = ThreadPoolExecutor(threads or usable_cores())
     with pool, making_progress(console) as progress:
-        if guided:
+        if passages:
             kept = guidance_path(out, model_name(source))
             digest = drafts[0].digest
-            found = measured_guidance(source, digest, kept, importance, measuring, pool, console)
+            found = measured_guidance(source, digest, kept, importance, passages, measuring, pool, console)
             evidence = dataclasses.replace(evidence, guidance=found)
         task = progress.add_task("measuring sensitivity", total=None, visible=False)
         jobs = measure_dynamic(

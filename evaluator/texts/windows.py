@@ -59,6 +59,7 @@ def cut_windows(
     tokenizer: TextTokenizer,
     protocol: Protocol,
     chunks_of: Mapping[str, int] = MappingProxyType({}),
+    advice: str = "use a longer text or a smaller --context",
 ) -> tuple[list[Window], list[TextRecord]]:
     """Return the windows of all texts in order, and a record of each text.
 
@@ -71,6 +72,7 @@ def cut_windows(
         tokenizer: the model's tokenizer.
         protocol: length of windows, and their greatest number per text.
         chunks_of: domain → greatest number of windows of its text, instead of the protocol's.
+        advice: what to do about a text that is shorter than one window.
 
     Raises:
         RequestError: a domain has no text, a text is shorter than one window, or given twice.
@@ -95,9 +97,7 @@ def cut_windows(
         count = len(ids) // protocol.context
         if count == 0:
             needed = f"one window needs {protocol.context}"
-            raise RequestError(
-                f"{text.name}: {len(ids)} tokens, {needed}; use a longer text or a smaller --context"
-            )
+            raise RequestError(f"{text.name}: {len(ids)} tokens, {needed}; {advice}")
         for rows in ids[: count * protocol.context].reshape(count, protocol.context):
             chunk = rows.copy()
             if tokenizer.bos_id is not None:

@@ -135,3 +135,15 @@ def test_guided_spends_the_target_on_a_model_that_has_the_reference_type(evaluat
     kept = json.loads((out / "Tiny-divergence.json").read_text())["matrices"]
     assert {row["type"] for row in kept.values()} == {"Q3_K"}
     assert all(row["kld"] > 0 for row in kept.values())
+
+
+def test_a_text_is_checked_before_anything_is_written(evaluate, tiny_path, tmp_path):
+    short, out = tmp_path / "short.txt", tmp_path / "q"
+    short.write_text("the rain", encoding="utf-8")
+    status, _, error = evaluate(
+        *quantize(tiny_path, out, "guided", "Q4_K_M", "--rescale", "--text", short, "--device", "cpu")
+    )
+    assert status == 2
+    assert error.strip().endswith("one window needs 128; use a longer text")
+    assert "measuring" not in error
+    assert list(out.iterdir()) == []
