@@ -68,6 +68,10 @@ def share_out(choice: Choice, stock: TypePlan, book: ErrorBook, guidance: Guidan
     tensors = book.file.tensors
     kinds = _kinds(choice, stock, book.file, book.importance, guidance)
     budget = _budget(choice, stock, book.file, kinds)
+    if guidance is not None and kinds:
+        least = _LEAST_BITS * 8 * budget / sum(tensors[name].n_elements for name in kinds)
+        fewer = _kinds(choice, stock, book.file, book.importance, guidance, least)
+        kinds = fewer if _smallest(book.file, fewer) <= budget else kinds
     factors = choice.factors | (choice.hybrid_factors if is_hybrid(tensors) else {})
     options: dict[str, list[Option]] = {}
     for name, usable in kinds.items():
@@ -119,18 +123,16 @@ def _shared(choice: Choice, stock: TypePlan, guidance: Guidance | None) -> list[
 
 
 def _kinds(
-    choice: Choice, stock: TypePlan, file: ModelFile, importance: Collection[str], guidance: Guidance | None
+    choice: Choice,
+    stock: TypePlan,
+    file: ModelFile,
+    importance: Collection[str],
+    guidance: Guidance | None,
+    least: float = 0.0,
 ) -> dict[str, set[GGMLType]]:
-    """Return the types to choose among for every matrix whose bytes are reallocated."""
-    shared = _shared(choice, stock, guidance)
-    least = 0.0
-    if choice.sensitivity == "divergence":
-        n_bytes = planned_bytes(file, {name: stock[name] for name in shared})
-        if choice.target is not None:
-            n_bytes += choice.target - planned_bytes(file, stock)
-        least = _LEAST_BITS * 8 * n_bytes / max(1, sum(file.tensors[name].n_elements for name in shared))
+    """Return the types to choose among for every matrix whose bytes are reallocated, of at least `least` bits."""
     found: dict[str, set[GGMLType]] = {}
-    for name in shared:
+    for name in _shared(choice, stock, guidance):
         columns = file.tensors[name].shape[-1]
         fit = {fitting(kind, columns) for kind in choice.candidates if ggml.bits(kind) >= least}
         wanted = fit if choice.target else fit | {stock[name]}
@@ -156,18 +158,26 @@ def _budget(choice: Choice, stock: TypePlan, file: ModelFile, kinds: Mapping[str
     if choice.target is None:
         return int(planned_bytes(file, {name: stock[name] for name in kinds}) * choice.budget)
     fixed = planned_bytes(file, {name: kind for name, kind in stock.items() if name not in kinds})
-    sizes = {name: [planned_bytes(file, {name: kind}) for kind in offered] for name, offered in kinds.items()}
-    least, most = (fixed + sum(map(bound, sizes.values())) for bound in (min, max))
+    least, most = fixed + _smallest(file, kinds), fixed + _largest(file, kinds)
     if not least <= choice.target <= most:
-        bounds = " to ".join(
+        asked, *bounds = (
             f"{size / GIGABYTE:.4g} GB ({8 * size / file.n_params:.2f} bits per weight)"
-            for size in (least, most)
+            for size in (choice.target, least, most)
         )
         reason = "smaller" if choice.target < least else "larger"
         raise RequestError(
-            f"{choice.label}: {reason} than recipe {choice.recipe} can make of {file.path}: {bounds}, for all tensors"
+            f"{choice.asked}: {asked} is {reason} than recipe {choice.recipe} can make of {file.path}: "
+            f"{' to '.join(bounds)}, for all tensors"
         )
     return choice.target - fixed
+
+
+def _smallest(file: ModelFile, kinds: Mapping[str, set[GGMLType]]) -> int:
+    return sum(min(planned_bytes(file, {name: kind}) for kind in offered) for name, offered in kinds.items())
+
+
+def _largest(file: ModelFile, kinds: Mapping[str, set[GGMLType]]) -> int:
+    return sum(max(planned_bytes(file, {name: kind}) for kind in offered) for name, offered in kinds.items())
 
 
 def check_target(choice: Choice, stock: TypePlan, file: ModelFile, importance: Collection[str]) -> None:

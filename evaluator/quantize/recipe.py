@@ -51,6 +51,7 @@ class Choice(Strict):
     candidates: tuple[TensorType, ...] = ()
     budget: float = 1.0
     target: int | None = Field(default=None, description="bytes of all tensors, instead of a budget")
+    asked: str = Field(default="", description="the flag that gave the target, as typed")
     overrides: tuple[tuple[str, TensorType], ...] = Field(default=(), description="first match decides")
     followed: ModelFile | None = Field(default=None, description="file whose types decide instead of rules")
 

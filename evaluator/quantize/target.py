@@ -52,6 +52,13 @@ class Target:
                 raise RequestError(f"{flag} {value:g}: must be a positive number of at most {MOST_MEMORY:g}")
         return cls(gigabytes, bits, file) if given else None
 
+    @property
+    def asked(self) -> str:
+        """The flag with its value, as typed."""
+        if self.file is not None:
+            return f"--target-file {self.file}"
+        return f"--target-size {self.gigabytes:g}" if self.bits is None else f"--target-bpw {self.bits:g}"
+
     def tensor_bytes(self, source: ModelFile) -> int:
         """Return the bytes that all tensors of a file made from `source` may take.
 
@@ -112,7 +119,7 @@ def choice_for(
     sizes = {choice.label: _stock_bytes(choice, source, importance) for choice in quantized}
     nearest = min(quantized, key=lambda choice: abs(sizes[choice.label] - n_bytes))
     label = f"{8 * n_bytes / source.n_params:.2f}bpw"
-    return nearest.model_copy(update={"label": label, "target": n_bytes})
+    return nearest.model_copy(update={"label": label, "target": n_bytes, "asked": target.asked})
 
 
 def _stock_bytes(choice: Choice, source: ModelFile, importance: Mapping[str, object] | None) -> float:

@@ -32,7 +32,7 @@ def quantize(baseline, out, recipe="main", types="Q4_0", *more):
         (
             "guided",
             ("--target-bpw", 40, "--text", "builtin"),
-            "40.00bpw: larger than recipe guided can make of",
+            "(40.00 bits per weight) is larger than recipe guided can make of",
         ),
         ("guided", ("--target-size", "1e300"), "--target-size 1e+300: must be a positive number of at most"),
         ("guided", ("--target-bpw", "1e307"), "--target-bpw 1e+307: must be a positive number of at most"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -248,7 +249,7 @@ def test_guided_needs_a_measured_model(source, importance, pool, tmp_path, unmea
 
 
 @pytest.mark.usefixtures("measured_once")
-@pytest.mark.parametrize("size", [3.2, 4.5, 6.0, 9.0])
+@pytest.mark.parametrize("size", [3.2, 4.5, 6.0, 9.0, 15.9])
 def test_targets_are_met_from_below(source, importance, pool, tmp_path, size):
     choice = choice_for("guided", Target(bits=size), source, importance.means)
     [job] = plan_jobs(source, [choice], tmp_path, Evidence(importance, guidance(source)), pool)
@@ -258,12 +259,25 @@ def test_targets_are_met_from_below(source, importance, pool, tmp_path, size):
 
 
 @pytest.mark.parametrize(
-    ("size", "message"), [(1.0, "smaller than recipe guided"), (20.0, "larger than recipe guided")]
+    ("size", "message"),
+    [
+        (1.0, "smaller than recipe guided"),
+        (1.6, "smaller than"),
+        (17.0, "larger than"),
+        (50.0, "larger than recipe guided"),
+    ],
 )
 def test_targets_that_cannot_be_met(source, importance, pool, tmp_path, unmeasured, size, message):
     choice = choice_for("guided", Target(bits=size), source, importance.means)
-    with pytest.raises(RequestError, match=message):
+    with pytest.raises(RequestError, match=message) as caught:
         plan_jobs(source, [choice], tmp_path, Evidence(importance), pool)
+    assert str(caught.value).startswith(f"--target-bpw {size:g}: ")
+    assert bounds(caught) == [size, 1.63, 16.02]
+
+
+def bounds(caught):
+    """Return the bits per weight that a refusal names: the target, and what is possible."""
+    return [float(number) for number in re.findall(r"\(([\d.]+) bits per weight", str(caught.value))]
 
 
 def test_matrices_that_could_not_be_judged_keep_a_type_that_loses_nothing(tmp_path, pool):
