@@ -35,9 +35,10 @@ def _entry(path: Path, item: str) -> tuple[str, GGMLType]:
     pattern, separator, name = item.partition("=")
     if not pattern or not separator:
         raise RequestError(f"{path}: {item!r} does not have the form PATTERN=TYPE")
+    lowered = pattern.lower()  # as llama-quantize does
     try:
-        re.compile(pattern)
-        return pattern.lower(), ggml_type(name)  # llama-quantize lowers patterns too
+        re.compile(lowered)
+        return lowered, ggml_type(name)
     except (ValueError, re.error) as error:
         raise RequestError(f"{path}: {item}: {error}") from None
 

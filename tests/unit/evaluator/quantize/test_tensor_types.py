@@ -67,6 +67,7 @@ def test_name_that_the_format_cannot_hold_is_refused(name):
         ("attn_q=", "attn_q=: unknown tensor type ''"),
         ("attn_q=Q9", "unknown tensor type 'Q9'"),
         ("(=Q8_0", r"\(=Q8_0: missing \)"),
+        (r"attn_q\Z=Q8_0", r"attn_q\\Z=Q8_0: bad escape \\z"),
         ("wing=Q8_0", "recipe types: pattern 'wing' matches no tensor"),
         (
             "attn_norm=Q8_0",
