@@ -12,6 +12,7 @@ from evaluator.models.sources.hub_source import PREFIX as HUB_PREFIX
 from evaluator.models.sources.hub_source import HubSource, Report, silent
 from evaluator.models.sources.open_model import open_model
 from evaluator.models.sources.resolve import resolve_one
+from evaluator.quantize.like import PREFIX as LIKE_PREFIX
 from evaluator.quantize.recipe import Choice, choices
 from evaluator.quantize.type_plan import make_plan
 from evaluator.quantize.variants import planned_bytes
@@ -109,8 +110,10 @@ def choice_for(
         importance: tensor name → importances; None without an importance matrix.
 
     Raises:
-        RequestError: the recipe has fixed sizes, or the target cannot be read.
+        RequestError: the recipe has fixed sizes, or that of a file it follows, or the target cannot be read.
     """
+    if recipe.startswith(LIKE_PREFIX):
+        raise RequestError(f"--recipe {recipe}: the file names its size; leave {target.asked} out")
     known = choices(recipe).values()
     quantized = [choice for choice in known if choice.candidates and choice.sensitivity == "divergence"]
     if not quantized:

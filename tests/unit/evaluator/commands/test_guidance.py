@@ -38,6 +38,11 @@ def quantize(baseline, out, recipe="main", types="Q4_0", *more):
         ("guided", ("--target-bpw", "1e307"), "--target-bpw 1e+307: must be a positive number of at most"),
         ("guided", ("--target-size", "1e-6"), "is smaller than the metadata of"),
         ("guided", ("--target-file", "none.gguf"), "none.gguf"),
+        (
+            "like:any.gguf",
+            ("--target-bpw", 5),
+            "--recipe like:any.gguf: the file names its size; leave --target-bpw 5 out",
+        ),
         ("main", ("--target-bpw", 4), "recipe main has fixed sizes: name them with --types"),
     ],
 )
