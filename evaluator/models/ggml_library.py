@@ -33,6 +33,7 @@ def ggml_library() -> ctypes.CDLL | None:
     path = typed_path(named) if named else _in_package()
     if path is None:
         return None
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # else it starts a debugger when it aborts the process
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:

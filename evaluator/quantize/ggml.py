@@ -20,13 +20,18 @@ from evaluator.support.errors import RequestError
 
 Values = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
-_Outcome = Literal["kept", "lost", "empty", "invalid"]
+_Outcome = Literal["kept", "lost", "empty", "invalid", "overflow"]
 
 _FUNCTIONS = ("ggml_quantize_chunk", "ggml_quantize_requires_imatrix", "ggml_validate_row_data")
 #: Columns in the smallest group that a type encodes; share of the mean given to groups of all-zero importance.
 _GROUP, _LEAST_SHARE = 8, 1e-3
 #: Half precision rounds values of this size or less to zero.
 _SMALLEST_HALF = 2.0**-25
+#: The largest value that a type with scales in half precision holds (Q6_K: scale × 127 × 32), and types without
+#: such scales. ggml aborts the process at some larger ones.
+_LARGEST, _WIDE = 65504.0 * 127 * 32, (GGMLType.F32, GGMLType.BF16, GGMLType.MXFP4)
+#: Limit of importance × weight³: its sums over a block, times the squares of a grid's values, stay finite in float32.
+_LARGEST_PRODUCT = 1e30
 #: Weights per call: long enough to hide Python behind the quantizer, short enough to keep all threads busy.
 _CHUNK_WEIGHTS = 1 << 16
 
@@ -134,8 +139,8 @@ def quantize_rows(
         Bytes as uint8 [..., rows, bytes per row].
 
     Raises:
-        ValueError: the shapes do not fit, the type needs an importance matrix, weights are not finite, or all of
-            them would become zeros.
+        ValueError: the shapes do not fit, the type needs an importance matrix, weights are not finite or too
+            large, also for their importances, or all of them would become zeros.
     """
     rows, columns = shape[-2:]
     matrices = math.prod(shape[:-2])
@@ -154,8 +159,11 @@ def quantize_rows(
         matrix, start, stop = part
         weights = None if importance is None else importance[matrix].ctypes.data
         values, piece = np.ascontiguousarray(read(start, stop), np.float32), target[start:stop]
-        if not np.isfinite(values).all():
+        largest = float(np.abs(values).max(initial=0))
+        if not largest <= (_LARGEST if kind not in _WIDE else float(np.finfo(np.float32).max)):
             return "invalid"
+        if importance is not None and importance[matrix].max() > _LARGEST_PRODUCT / max(1, largest) ** 3:
+            return "overflow"
         library.ggml_quantize_chunk(
             int(kind), values.ctypes.data, piece.ctypes.data, 0, stop - start, columns, weights
         )
@@ -166,6 +174,11 @@ def quantize_rows(
     outcomes = set(pool.map(run, _parts(matrices, rows, columns)))
     if "invalid" in outcomes:
         raise ValueError(f"values that are not finite, or too large for {kind.name}")
+    if "overflow" in outcomes:
+        raise ValueError(
+            f"weights and importances whose products are too large for {kind.name}: "
+            "measure the importance matrix again"
+        )
     if "lost" in outcomes and "kept" not in outcomes:
         raise ValueError(
             f"{kind.name} would turn all its weights into zeros: they or their importances are too small"

@@ -24,6 +24,8 @@ Values = npt.NDArray[np.float32]
 
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 _MAX_NAME = 512
+#: Squared activations of real models are far below this; ggml's sums of much larger ones overflow.
+_LARGEST = 1e20
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,13 @@ def read_imatrix(path: Path) -> ImportanceMatrix:
         raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SourceError as error:
         raise RequestError(str(error)) from error
-    bad = [
-        name for name, values in matrix.means.items() if not np.isfinite(values).all() or (values < 0).any()
-    ]
-    if bad:
-        raise RequestError(f"{path}: importances of {bad[0]} are negative or not finite")
+    for name, values in matrix.means.items():
+        if not np.isfinite(values).all() or (values < 0).any():
+            raise RequestError(f"{path}: importances of {name} are negative or not finite")
+        if (values > _LARGEST).any():
+            raise RequestError(
+                f"{path}: importances of {name} are above {_LARGEST:g}, too large to compute with"
+            )
     return matrix
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from evaluator.models import ggml_library
@@ -18,6 +20,12 @@ def not_loaded_yet(monkeypatch):
 
 def test_the_package_has_it():
     assert ggml_library.ggml_library().ggml_type_size(0) == 4
+
+
+def test_it_starts_no_debugger(monkeypatch):
+    monkeypatch.setenv("GGML_NO_BACKTRACE", "")
+    ggml_library.ggml_library()
+    assert os.environ["GGML_NO_BACKTRACE"] == "1"
 
 
 def test_named_library_that_is_none(monkeypatch, tmp_path):

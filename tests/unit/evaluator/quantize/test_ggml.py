@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import gguf
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from evaluator.models import ggml_library
+from evaluator.models.dequantize import dequantize_rows
 from evaluator.quantize import ggml
 from evaluator.quantize.ggml import QUANTIZABLE, block_size, ggml_type, needs_importance, quantize
 from evaluator.support.errors import RequestError
@@ -125,6 +128,34 @@ def test_values_that_cannot_be_stored_are_refused(weights, pool, bad, name):
     broken[200, 7] = bad
     with pytest.raises(ValueError, match=f"not finite, or too large for {name}"):
         quantize(broken, ggml_type(name), None, pool)
+
+
+def in_another_process(code):
+    """Run code that aborts the process if it is wrong; return what it prints."""
+    start = "import numpy as np\nfrom evaluator.quantize.ggml import *\npool = ThreadPoolExecutor(1)\n"
+    start += "weights = np.random.default_rng(0).standard_normal((4, 256)).astype(np.float32)\n"
+    caught = f"try: {code}\nexcept ValueError as error: print(error)"
+    result = subprocess.run(
+        [sys.executable, "-c", start + caught], capture_output=True, text=True, check=False
+    )
+    return result.stdout.strip() or f"status {result.returncode}"
+
+
+def test_weights_at_which_ggml_aborts_are_refused():
+    code = "weights[2, 7] = 1e30; quantize(weights, ggml_type('IQ3_S'), None, pool)"
+    assert in_another_process(code) == "values that are not finite, or too large for IQ3_S"
+
+
+def test_importances_at_which_ggml_aborts_are_refused():
+    code = "quantize(65504 * weights, ggml_type('IQ3_S'), np.full((1, 256), 1e30, np.float32), pool)"
+    assert "weights and importances whose products are too large for IQ3_S" in in_another_process(code)
+
+
+@pytest.mark.parametrize(("large", "name"), [(1e6, "Q8_0"), (1e8, "Q6_K"), (1e30, "BF16"), (1e30, "MXFP4")])
+def test_values_as_large_as_a_type_holds_are_kept(weights, pool, large, name):
+    scaled = (weights / np.abs(weights).max() * large).astype(np.float32)
+    restored = dequantize_rows(quantize(scaled, ggml_type(name), None, pool), ggml_type(name))
+    assert np.abs(restored).max() == pytest.approx(large, rel=0.3)
 
 
 def test_unknown_type_names_the_known():

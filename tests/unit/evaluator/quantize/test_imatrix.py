@@ -100,6 +100,10 @@ def test_older_format(tmp_path, tail, chunks, datasets):
         (struct.pack("<ii", 1, 1 << 30), "or is truncated"),
         (struct.pack("<ii", 1, -5), "or is truncated"),
         (dat([(b"x", 1, [1.0])])[:-4] + np.array([np.nan], "<f4").tobytes(), "negative or not finite"),
+        (
+            dat([(b"x", 1, [1.0])])[:-4] + np.array([1e30], "<f4").tobytes(),
+            "importances of x are above 1e\\+20",
+        ),
         (dat([(b"x", 1, [-1.0])]), "importances of x are negative"),
         (b"GGUF\x03\x00\x00\x00", "truncated"),
     ],
