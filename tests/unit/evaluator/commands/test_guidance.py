@@ -152,3 +152,17 @@ def test_a_text_is_checked_before_anything_is_written(evaluate, tiny_path, tmp_p
     assert error.strip().endswith("one window needs 128; use a longer text")
     assert "measuring" not in error
     assert list(out.iterdir()) == []
+
+
+def test_matrices_that_could_not_be_judged_are_named(
+    evaluate, tiny_path, tiny_graph, text_path, tmp_path, monkeypatch
+):
+    name = "blk.0.attn_q.weight"
+    monkeypatch.setattr(guidance, "judging_plan", lambda _source, plan, *_: (plan, [name]))
+    more = ("--text", text_path, "--device", "cpu")
+    for quant in ("Q4_K_M", "Q5_K_M"):  # measured, and read back
+        status, _, error = evaluate(*quantize(tiny_path, tmp_path / "q", "guided-k", quant, *more))
+        assert status == 0, error
+        assert f"warning: matrices that could not be judged (1: {name})" in " ".join(error.split())
+        made = open_gguf(tmp_path / "q" / f"Tiny-guided-k-{quant}.gguf")
+        assert made.tensors[name].ggml_type.name == "Q8_0"
