@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -116,7 +117,7 @@ def demo(
 
     with _interruptible():
         summary = run_demo(out, threads, _console, force=force, display=progress)
-    typer.echo(f"Measured. Open it with: python -m dashboard {out}")
+    typer.echo(f"Measured. Open it with: python -m dashboard {shlex.quote(str(out))}")
     if summary["failures"]:
         raise typer.Exit(_SOME_FAILED)
 
@@ -282,9 +283,8 @@ def main() -> None:
     except EvaluatorError as error:
         _fail(str(error), _SOME_FAILED)
     except ModuleNotFoundError as error:
-        _fail(
-            f"{error.name} is not installed: pip install 'quantization-comparison[evaluator]'", _WRONG_REQUEST
-        )
+        way_out = "pip install 'quantization-comparison[evaluator]'"
+        _fail(f"{error.name} is not installed: {way_out}", _WRONG_REQUEST)
     except OSError as error:
         full = "free some space, or write to another disk" if error.errno in FULL else None
         reason = filter(None, (error.strerror or str(error), cache_advice(error) or full))

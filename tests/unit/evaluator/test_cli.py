@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import time
@@ -254,6 +255,12 @@ def test_interruption_is_status_130(evaluate, monkeypatch, tiny_path, text_path,
     status, _, error = evaluate(*flags(tiny_path, text_path, tmp_path / "out"))
     assert_one_line(status, 130, error, "interrupted")
     assert signal.getsignal(number) == before
+
+
+def test_demo_ends_with_a_command_that_a_shell_takes(evaluate, monkeypatch, tmp_path):
+    monkeypatch.setattr("evaluator.commands.demo.run_demo", lambda *_, **__: {"failures": []})
+    status, told, _ = evaluate("demo", "--out", tmp_path / "my results")
+    assert (status, shlex.split(told)[-1]) == (0, str(tmp_path / "my results"))
 
 
 def test_terminated_export_takes_its_partial_files_with_it(
