@@ -77,16 +77,24 @@ MEASURES = (ATTRIBUTION, WEIGHT, HIDDEN, ROUTING, ROUTERS)
 
 def having(results: Results, rows: Sequence[Row], *measures: Measure) -> list[Row]:
     """Return the rows that have one of the measures in some layer and role; without `measures` any at all."""
-    layers = results.layers()
-    if layers is None:
-        return []
-    measured = [pl.col(measure.column).is_not_null() for measure in measures or MEASURES]
-    ids = set(layers.filter(pl.any_horizontal(measured))["variant_id"].unique())
+    known = _measured(results)
+    ids = set[str]().union(*(known[measure] for measure in measures or MEASURES))
     return [row for row in rows if row["variant_id"] in ids]
 
 
 def shared(results: Results, rows: Sequence[Row]) -> Measure | None:
     """Return the most telling measure that all rows have, else that most of them have; None if they have none."""
-    counts = {measure: len(having(results, rows, measure)) for measure in MEASURES}
+    known = _measured(results)
+    counts = {measure: sum(row["variant_id"] in known[measure] for row in rows) for measure in MEASURES}
     most = max(MEASURES, key=lambda measure: counts[measure])
     return most if counts[most] else None
+
+
+def _measured(results: Results) -> dict[Measure, set[str]]:
+    """Return the ids of the variants that have each measure in some layer and role."""
+    layers = results.layers()
+    if layers is None:
+        return {measure: set() for measure in MEASURES}
+    columns = [pl.col(measure.column).is_not_null().any() for measure in MEASURES]
+    known = layers.group_by("variant_id").agg(columns)
+    return {measure: set(known.filter(measure.column)["variant_id"]) for measure in MEASURES}
