@@ -120,11 +120,7 @@ class Answers:
         """Return the remarks on a recommendation."""
         primary = item.need == PRIMARY and self.advice is None
         told = of_recommendation(scope, self.rows, item, primary=primary)
-        return (
-            (*told, f"{self.unmeasured[:1].upper()}{self.unmeasured[1:]}")
-            if primary and self.unmeasured
-            else told
-        )
+        return (*told, formats.first_up(self.unmeasured)) if primary and self.unmeasured else told
 
     def in_sentences(self, scope: Scope) -> list[Insight]:
         """Return all answers as sentences: first within the limits, then everyday use, then the other needs."""

@@ -118,13 +118,15 @@ def leads(text: str, case: Case, method: str, ranking: Ranking | None, wording: 
     if name not in ranking.values:
         return untestable(text, f"a file of {name} {place}")
     if name == ranking.best:
-        return _best(text, name, ranking, wording, _capital(where))
+        return _best(text, name, ranking, wording, formats.first_up(where))
     behind = ranking.behind.get(name)
     if behind is not None:
         return Claim(
-            text, "fails", f"{_capital(where)} {ranking.best} is best; {name} is {wording(behind)} behind."
+            text,
+            "fails",
+            f"{formats.first_up(where)} {ranking.best} is best; {name} is {wording(behind)} behind.",
         )
-    return unknown(text, f"{_capital(where)} {name} and {ranking.best} do not measurably differ.")
+    return unknown(text, f"{formats.first_up(where)} {name} and {ranking.best} do not measurably differ.")
 
 
 def _best(text: str, name: str, ranking: Ranking, wording: Wording, where: str) -> Claim:
@@ -165,7 +167,7 @@ def sign(text: str, difference: Estimate | None, evidence: str) -> Claim:
     if difference is None:
         return untestable(text, "files that scored the same tokens", evidence)
     verdict = "holds" if difference.low > 0 else "fails" if difference.high < 0 else "unknown"
-    inside = "" if verdict != "unknown" else f" {_capital(_inside(difference))}."
+    inside = "" if verdict != "unknown" else f" {formats.first_up(_inside(difference))}."
     return Claim(text, verdict, evidence + inside)  # type: ignore[arg-type]  # one of the three words
 
 
@@ -209,7 +211,3 @@ def between(rows: Sequence[Row], low: float, high: float) -> list[Row]:
 
 def _inside(difference: Estimate) -> str:
     return "the difference is within its error" if difference.has_error else "its error was not measured"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

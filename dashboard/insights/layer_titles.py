@@ -84,7 +84,7 @@ def _of_experts(shown: Shown, role: str, selection: Selection) -> str:
 
 def _of_frame(shown: Shown, selection: Selection) -> Title:
     """Compare the mean of the framed part with the overall mean; a single cell is marked in every panel."""
-    name = _first_up(frame_name(selection.layers, selection.roles))
+    name = formats.first_up(frame_name(selection.layers, selection.roles))
     inside = framed_values(shown, selection)
     part = [value for values in inside.values() for value in values.values()]
     if not part:
@@ -119,8 +119,4 @@ def _deepest(shown: Shown) -> Title:
 
 
 def _capital(role: str) -> str:
-    return _first_up(roles.named(role))
-
-
-def _first_up(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
+    return formats.first_up(roles.named(role))

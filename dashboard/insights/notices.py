@@ -30,4 +30,4 @@ def by_model(scope: Scope, said: Callable[[Manifest], Iterable[str]]) -> list[tu
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+    return f"{formats.first_up(text.rstrip('.'))}."

@@ -133,7 +133,7 @@ def speed_insight(compared: list[Runs]) -> Insight | None:
         return Insight(f"The two decode equally fast {where}.", "tie", detail)
     text = "; ".join(_told(run) for run in timed)
     kind = "finding" if len({run.fastest for run in timed}) == 1 else "caution"
-    return Insight(f"{text[:1].upper()}{text[1:]}.", kind, detail)  # type: ignore[arg-type]  # one of the words
+    return Insight(f"{formats.first_up(text)}.", kind, detail)  # type: ignore[arg-type]  # one of the words
 
 
 def _told(run: Runs) -> str:

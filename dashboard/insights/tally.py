@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dashboard.insights import Claim
+from dashboard.style import formats
 
 #: What the counts are of, for readers of the board.
 MEANING = (
@@ -37,7 +38,7 @@ class Tally:
 
     def told(self, provisional: str = "") -> str:
         """The counts as a sentence, marked as provisional if there is a reason."""
-        return f"Provisional: {self.words}." if provisional else f"{self.words[:1].upper()}{self.words[1:]}."
+        return f"Provisional: {self.words}." if provisional else f"{formats.first_up(self.words)}."
 
     @property
     def words(self) -> str:

@@ -11,6 +11,7 @@ from dashboard.insights import Insight
 from dashboard.insights.order import SHOWN, by_importance
 from dashboard.pages.folds import fold
 from dashboard.pages.terms import explained
+from dashboard.style import formats
 from dashboard.style.theme import MethodStyle
 from dashboard.views import Absent
 
@@ -82,7 +83,7 @@ def provisional_note(why: str) -> list[Component]:
     if not why:
         return []
     badge = html.Span("Provisional", className="badge-provisional")
-    return [html.P([badge, f" {why[:1].upper()}{why[1:]}."], className="provisional-note", role="note")]
+    return [html.P([badge, f" {formats.first_up(why)}."], className="provisional-note", role="note")]
 
 
 def notice(title: str, parts: Sequence[Component]) -> Component:

@@ -113,6 +113,11 @@ def percent_change(log_ratio: float | None, places: int = 2, half: float = math.
     return f"{_plus(_rounded(percent, places), log_ratio > 0)} ± {_rounded(max(error, least), places)} %"
 
 
+def first_up(text: str) -> str:
+    """Write a text with a capital first letter, as a sentence begins; the others stay as they are."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 @contextmanager
 def in_one_unit(sizes: Iterable[float | None]) -> Iterator[None]:
     """Write all sizes from 10 MB up in gigabytes inside, if the largest of `sizes` (bytes) takes one or more."""

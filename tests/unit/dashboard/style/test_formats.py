@@ -27,6 +27,10 @@ FORMATTERS: list[Callable[[float | None], str]] = [
 EXTREMES = (0.0, -0.0, 1e38, -1e38, 1e-38, -1e-38, 1e300, math.nan, math.inf, -math.inf, None)
 
 
+def test_a_capital_first_letter_leaves_the_others() -> None:
+    assert [formats.first_up(text) for text in ("mean KLD", "Q4_K_M", "")] == ["Mean KLD", "Q4_K_M", ""]
+
+
 def test_ends_that_read_the_same_are_one_number() -> None:
     assert formats.ends([1.49, 1.2, 3.4], 2) == "1.2–3.4"
     assert formats.ends([1.501, 1.502], 2) == "1.5"
